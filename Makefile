@@ -1,0 +1,30 @@
+# Everything a person calls. Needs Python 3.11+ and make; uv and all packages go into .venv.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: setup run test check bench
+
+setup: .venv/.ready
+
+.venv/.ready: pyproject.toml uv.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; call: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)"; exit 1; }
+	@test -x .venv/bin/python || $(PYTHON) -m venv .venv
+	@test -x .venv/bin/uv || .venv/bin/python -m pip install --quiet uv==0.13.8
+	@.venv/bin/uv sync --frozen --quiet --inexact
+	@touch $@
+
+run: setup
+	@exec $(BIN)/meetingpool demo
+
+test: setup
+	$(BIN)/python -m pytest
+
+check: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/deptry .
+
+bench: setup
+	$(BIN)/python -m benchmarks

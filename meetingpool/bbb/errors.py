@@ -1,0 +1,93 @@
+"""What can go wrong in the BBB protocol.
+
+    ApiError                    the caller is refused; becomes <returncode>FAILED</returncode> with a messageKey
+        ChecksumError, UnsupportedContentType, UnsupportedRequest, MissingMeetingID, ValidationError,
+        MeetingNotFound, ServerUnavailable, ServerTagUnavailable, InternalError
+    ServerFailure               a server gave no usable answer
+        NothingSent             the request never left us: it is safe to ask another server
+        OutcomeUnknown          the request left, and we do not know what the server did with it
+            ReplyTimedOut
+            ConnectionLost
+            UnusableAnswer      something came back that is not a BBB answer
+
+Keys and messages are those that BBB and its load balancers use; clients know them.
+"""
+
+from typing import ClassVar
+
+
+class ApiError(Exception):
+    """A refusal in the caller's format: `message_key` is the stable part, `message` the sentence for a human."""
+
+    message_key: ClassVar[str] = "internalError"
+    default_message: ClassVar[str] = "Unable to complete the request."
+
+    def __init__(self, message: str | None = None) -> None:
+        self.message = message or self.default_message
+        super().__init__(self.message)
+
+
+class ChecksumError(ApiError):
+    message_key = "checksumError"
+    default_message = "You did not pass the checksum security check"
+
+
+class UnsupportedContentType(ApiError):
+    message_key = "unsupportedContentType"
+    default_message = "POST request Content-Type is missing or unsupported"
+
+
+class UnsupportedRequest(ApiError):
+    message_key = "unsupportedRequest"
+    default_message = "This request is not supported."
+
+
+class MissingMeetingID(ApiError):
+    message_key = "missingParamMeetingID"
+    default_message = "You must specify a meeting ID for the meeting."
+
+
+class ValidationError(ApiError):
+    message_key = "validationError"
+
+
+class MeetingNotFound(ApiError):
+    message_key = "notFound"
+    default_message = "We could not find a meeting with that meeting ID - perhaps the meeting is not yet running?"
+
+
+class ServerUnavailable(ApiError):
+    message_key = "serverUnavailable"
+    default_message = "The server for this meeting is disabled/offline."
+
+
+class ServerTagUnavailable(ApiError):
+    message_key = "serverTagUnavailable"
+
+
+class InternalError(ApiError):
+    message_key = "internalError"
+
+
+class ServerFailure(Exception):
+    """A server gave no usable answer."""
+
+
+class NothingSent(ServerFailure):
+    """The connection could not be opened, so the server has seen nothing of the request."""
+
+
+class OutcomeUnknown(ServerFailure):
+    """The request left us and no usable reply came back: the server may or may not have acted on it."""
+
+
+class ReplyTimedOut(OutcomeUnknown):
+    """The reply was not complete when the deadline passed."""
+
+
+class ConnectionLost(OutcomeUnknown):
+    """The connection broke after the request had begun to leave."""
+
+
+class UnusableAnswer(OutcomeUnknown):
+    """What came back is not a complete BBB answer."""

@@ -1,0 +1,68 @@
+"""Reads getMeetings and getMeetingInfo documents.
+
+For a poll the people of a meeting are cut out of the bytes before anything is parsed: they are most of the
+document, and their number stands beside them.
+"""
+
+from meetingpool.bbb import xml
+from meetingpool.bbb.answers import OWN_METADATA_PREFIX, Answer, read_answer
+from meetingpool.bbb.errors import UnusableAnswer
+from meetingpool.domain.meetings import ReportedMeeting
+
+GENERATION_METADATA = f"{OWN_METADATA_PREFIX}generation"
+
+
+def read_poll(document: bytes) -> list[ReportedMeeting]:
+    """The meetings that a server lists. Raises UnusableAnswer for anything but a complete SUCCESS."""
+    answer = read_answer(_without_attendees(document))
+    return [_read_meeting(element) for element in meeting_elements(answer)]
+
+
+def meeting_elements(answer: Answer) -> list[xml.Element]:
+    """The `<meeting>` elements of a getMeetings answer. Raises UnusableAnswer unless it is a SUCCESS."""
+    if not answer.succeeded:
+        raise UnusableAnswer(f"getMeetings failed: {answer.message_key or 'no messageKey'}")
+    listed = answer.root.find("meetings")
+    if listed is None:
+        if answer.message_key == "noMeetings":
+            return []
+        raise UnusableAnswer("getMeetings has no list of meetings")
+    return listed.findall("meeting")
+
+
+def read_number(text: str | None) -> int | None:
+    """A number as BBB prints it, grouping separators included; None when it is not one."""
+    digits = (text or "").strip().replace(",", "").replace(".", "").replace("\u00a0", "").replace("\u202f", "")
+    return int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 19 else None
+
+
+def _read_meeting(element: xml.Element) -> ReportedMeeting:
+    fields = {child.tag: child.text for child in element}
+    meeting_id = fields.get("meetingID")
+    if not meeting_id:
+        raise UnusableAnswer("a meeting has no meetingID")
+    return ReportedMeeting(
+        meeting_id=meeting_id,
+        internal_id=fields.get("internalMeetingID") or "",
+        created_ms=read_number(fields.get("createTime")),
+        users=read_number(fields.get("participantCount")) or 0,
+        videos=read_number(fields.get("videoCount")) or 0,
+        is_breakout=(fields.get("isBreakout") or "").strip().lower() == "true",
+        generation=read_number(element.findtext(f"metadata/{GENERATION_METADATA}")),
+    )
+
+
+def _without_attendees(document: bytes) -> bytes:
+    # Markup that could hide the word "</attendees>" in text leaves the document as it is.
+    if b"<![CDATA[" in document or b"<!--" in document:
+        return document
+    kept: list[bytes] = []
+    position = 0
+    while (start := document.find(b"<attendees>", position)) >= 0:
+        end = document.find(b"</attendees>", start)
+        if end < 0:
+            break
+        kept.append(document[position:start])
+        position = end + len(b"</attendees>")
+    kept.append(document[position:])
+    return b"".join(kept)

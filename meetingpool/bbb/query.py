@@ -1,0 +1,104 @@
+"""Reads a raw query string (or form body) once, so that what is signed and what is used are the same tokens.
+
+Called by the gateway for every call and by the simulator; `encode` writes the query of a call to a server.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from urllib.parse import quote_plus, unquote_to_bytes
+
+from meetingpool.bbb.errors import ChecksumError, ValidationError
+
+MAX_PARAMETERS = 500
+MAX_PARAMETER_BYTES = 64 * 1024
+
+# BBB strips these from names and values before use.
+_CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f]")
+
+
+@dataclass(frozen=True, slots=True)
+class RawQuery:
+    """A query as it was received, cut at every `&`, the checksum set apart.
+
+    `signed` is the text that the checksum covers: the received bytes without the checksum token.
+    """
+
+    tokens: tuple[bytes, ...]
+    checksums: tuple[bytes, ...]
+
+    @property
+    def signed(self) -> bytes:
+        return b"&".join(self.tokens)
+
+    @property
+    def has_parameters(self) -> bool:
+        return any(self.tokens)
+
+    @property
+    def checksum(self) -> bytes:
+        """The one checksum. Raises ChecksumError when there is none, or more than one."""
+        if len(self.checksums) != 1:
+            raise ChecksumError
+        return self.checksums[0]
+
+
+def split_query(raw: bytes) -> RawQuery:
+    """Cuts `raw` into tokens. Only a token whose raw name is exactly `checksum` is the checksum (`%63hecksum` is not)."""
+    tokens = raw.split(b"&")
+    return RawQuery(
+        tokens=tuple(token for token in tokens if not _is_checksum(token)),
+        checksums=tuple(token[len(b"checksum=") :] for token in tokens if _is_checksum(token)),
+    )
+
+
+def read_parameters(tokens: Iterable[bytes]) -> dict[str, str]:
+    """Decodes tokens to parameters in their order, names and values as BBB would use them.
+
+    Raises ValidationError for too many or too long parameters and for a name that is given twice with two values,
+    ChecksumError for bytes that are not UTF-8 or a disguised checksum name.
+    """
+    parameters: dict[str, str] = {}
+    for token in filter(None, tokens):
+        if len(token) > MAX_PARAMETER_BYTES:
+            raise ValidationError(f"A parameter is longer than {MAX_PARAMETER_BYTES} bytes")
+        raw_name, _, raw_value = token.partition(b"=")
+        name, value = _decode(raw_name), _decode(raw_value)
+        if name == "checksum":
+            raise ChecksumError
+        if parameters.setdefault(name, value) != value:
+            raise ValidationError(f"Parameter {name[:64]} is given more than once")
+        if len(parameters) > MAX_PARAMETERS:
+            raise ValidationError(f"There are more than {MAX_PARAMETERS} parameters")
+    return parameters
+
+
+def encode(parameters: Iterable[tuple[str, str]]) -> str:
+    """The query string for `parameters`, in their order: UTF-8, blanks as `+`."""
+    return "&".join(f"{quote_plus(name)}={quote_plus(value)}" for name, value in parameters)
+
+
+def encode_as_java(parameters: Iterable[tuple[str, str]]) -> str:
+    """As BBB rebuilds the text to sign of a form without a query: sorted by name, `java.net.URLEncoder` encoding."""
+    return "&".join(f"{name}={_java_quote(value)}" for name, value in sorted(parameters))
+
+
+def _is_checksum(token: bytes) -> bool:
+    return token.startswith(b"checksum=")
+
+
+def _decode(raw: bytes) -> str:
+    if b"+" in raw:
+        raw = raw.replace(b"+", b" ")
+    if b"%" in raw:
+        raw = unquote_to_bytes(raw)
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError:
+        raise ChecksumError from None
+    return _CONTROL_CHARACTERS.sub("", text).strip()
+
+
+def _java_quote(value: str) -> str:
+    # URLEncoder keeps `*` and encodes `~`; quote_plus does the opposite.
+    return quote_plus(value, safe="*").replace("~", "%7E")

@@ -1,0 +1,260 @@
+"""Writes what polls saw: many servers in one transaction, one statement per kind of change.
+
+Ages are compared as durations, `now()` of the database against seconds that the poller measured, so that nobody's clock matters.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import ARRAY, BindParameter, Double, Integer, Text, bindparam, text
+
+from meetingpool.database.engine import Connection
+from meetingpool.database.meetings import MEETING_COLUMNS, meeting_of, notify_gone, notify_meetings
+from meetingpool.database.notifications import notify
+from meetingpool.domain.health import HealthRecord
+from meetingpool.domain.meetings import MeetingKey, ReportedMeeting
+from meetingpool.domain.servers import AdminState, Health, ServerId
+
+
+def _array(name: str, kind: type[Text | Double | Integer]) -> "BindParameter[Any]":
+    return bindparam(name, type_=ARRAY(kind))
+
+
+_LOCK = text("""
+    SELECT id, admin_state, health, load_multiplier, failures, successes, flaps, empty_polls, bbb_version,
+        coalesce(extract(epoch FROM now() - failing_since), 0)::float8 AS failing_for,
+        coalesce(extract(epoch FROM now() - offline_since), 'infinity')::float8 AS offline_ago
+    FROM servers WHERE id = ANY(:ids) ORDER BY id FOR UPDATE
+""").bindparams(_array("ids", Text))
+
+_REPORTED = "unnest(:servers, :host_ids, :internal_ids, :users) AS r(server_id, host_id, internal_id, users)"
+
+_SEEN = text(f"""
+    UPDATE meetings m SET
+        state = CASE WHEN m.state = 'ending' THEN m.state ELSE 'live' END,
+        internal_id = r.internal_id,
+        users = r.users
+    FROM {_REPORTED}
+    WHERE m.host_id = r.host_id AND m.server_id = r.server_id
+        AND (m.users <> r.users OR m.internal_id IS DISTINCT FROM r.internal_id OR m.state NOT IN ('live', 'ending'))
+    RETURNING {", ".join("m." + column for column in MEETING_COLUMNS.split(", "))}
+""").bindparams(_array("servers", Text), _array("host_ids", Text), _array("internal_ids", Text), _array("users", Integer))
+
+_GONE = text(f"""
+    DELETE FROM meetings m USING unnest(:ids, :elapsed) AS p(server_id, elapsed)
+    WHERE m.server_id = p.server_id
+        AND m.attempted_at < now() - make_interval(secs => p.elapsed + :quiet_for)
+        AND NOT EXISTS (SELECT FROM {_REPORTED} WHERE r.server_id = m.server_id AND r.host_id = m.host_id)
+    RETURNING m.tenant, m.meeting_id, m.generation
+""").bindparams(
+    _array("ids", Text),
+    _array("elapsed", Double),
+    bindparam("quiet_for", type_=Double),
+    _array("servers", Text),
+    _array("host_ids", Text),
+    _array("internal_ids", Text),
+    _array("users", Integer),
+)
+
+_RESERVED = text(f"""
+    SELECT m.server_id, m.expected_users, extract(epoch FROM now() - m.created_at)::float8 AS age
+    FROM meetings m
+    WHERE m.server_id = ANY(:ids)
+        AND NOT EXISTS (SELECT FROM {_REPORTED} WHERE r.server_id = m.server_id AND r.host_id = m.host_id)
+""").bindparams(
+    _array("ids", Text),
+    _array("servers", Text),
+    _array("host_ids", Text),
+    _array("internal_ids", Text),
+    _array("users", Integer),
+)
+
+_ELSEWHERE = text(f"""
+    SELECT r.server_id, r.host_id, r.internal_id, m.server_id AS mapped_to
+    FROM {_REPORTED} JOIN meetings m ON m.host_id = r.host_id AND m.server_id <> r.server_id
+""").bindparams(_array("servers", Text), _array("host_ids", Text), _array("internal_ids", Text), _array("users", Integer))
+
+_WRITE = text("""
+    UPDATE servers s SET
+        admin_state = p.admin_state,
+        health = p.health,
+        load = p.load,
+        meetings = p.meetings,
+        users = p.users,
+        largest_meeting = p.largest_meeting,
+        videos = p.videos,
+        bbb_version = coalesce(nullif(p.bbb_version, ''), s.bbb_version),
+        failures = p.failures,
+        successes = p.successes,
+        flaps = p.flaps,
+        empty_polls = p.empty_polls,
+        last_error = nullif(p.last_error, ''),
+        last_poll = CASE WHEN p.failures = 0 THEN now() ELSE s.last_poll END,
+        failing_since = CASE WHEN p.failures = 0 THEN NULL ELSE coalesce(s.failing_since, now()) END,
+        offline_since = CASE WHEN p.flaps > s.flaps THEN now() ELSE s.offline_since END
+    FROM unnest(:ids, :admin_states, :healths, :loads, :meetings, :users, :largest, :videos, :versions,
+        :failures, :successes, :flaps, :empty_polls, :errors)
+        AS p(id, admin_state, health, load, meetings, users, largest_meeting, videos, bbb_version,
+            failures, successes, flaps, empty_polls, last_error)
+    WHERE s.id = p.id
+""").bindparams(
+    *(_array(name, Text) for name in ("ids", "admin_states", "healths", "versions", "errors")),
+    _array("loads", Double),
+    *(_array(name, Integer) for name in "meetings users largest videos failures successes flaps empty_polls".split()),
+)
+
+_LOST = text(f"""
+    UPDATE meetings SET state = 'lost' WHERE server_id = ANY(:ids) AND state <> 'lost' RETURNING {MEETING_COLUMNS}
+""").bindparams(_array("ids", Text))
+
+_ADD_LOADS = text("""
+    UPDATE servers s SET load = s.load + p.load FROM unnest(:ids, :loads) AS p(id, load)
+    WHERE s.id = p.id RETURNING s.id, s.load
+""").bindparams(_array("ids", Text), _array("loads", Double))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockedServer:
+    """What the database knows of a server whose poll is about to be written. Its row is locked until then."""
+
+    id: ServerId
+    admin_state: AdminState
+    load_multiplier: float
+    record: HealthRecord
+    empty_polls: int
+    bbb_version: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerStatus:
+    """What a poll makes of a server's row."""
+
+    id: ServerId
+    admin_state: AdminState
+    record: HealthRecord
+    load: float = 0.0
+    meetings: int = 0
+    users: int = 0
+    largest_meeting: int = 0
+    videos: int = 0
+    bbb_version: str | None = None
+    empty_polls: int = 0
+    error: str = ""
+
+
+@dataclass(slots=True)
+class Reported:
+    """All meetings that a batch of good polls listed, as columns."""
+
+    servers: list[str] = field(default_factory=list)
+    host_ids: list[str] = field(default_factory=list)
+    internal_ids: list[str] = field(default_factory=list)
+    users: list[int] = field(default_factory=list)
+
+    def add(self, server_id: ServerId, meetings: Sequence[ReportedMeeting]) -> None:
+        self.servers.extend([server_id] * len(meetings))
+        self.host_ids.extend([meeting.meeting_id for meeting in meetings])
+        self.internal_ids.extend([meeting.internal_id for meeting in meetings])
+        self.users.extend([meeting.users for meeting in meetings])
+
+    def parameters(self) -> dict[str, Any]:
+        return {
+            "servers": self.servers,
+            "host_ids": self.host_ids,
+            "internal_ids": self.internal_ids,
+            "users": self.users,
+        }
+
+
+async def lock_servers(connection: Connection, ids: Sequence[ServerId]) -> list[LockedServer]:
+    """Locks the rows of the servers that still exist, in the order of their ids."""
+    return [
+        LockedServer(
+            id=ServerId(row.id),
+            admin_state=AdminState(row.admin_state),
+            load_multiplier=row.load_multiplier,
+            record=HealthRecord(
+                health=Health(row.health),
+                failures=row.failures,
+                successes=row.successes,
+                failing_for=row.failing_for,
+                flaps=row.flaps,
+                offline_ago=row.offline_ago,
+            ),
+            empty_polls=row.empty_polls,
+            bbb_version=row.bbb_version,
+        )
+        for row in await connection.execute(_LOCK, {"ids": list(ids)})
+    ]
+
+
+async def mark_seen(connection: Connection, reported: Reported) -> None:
+    """Meetings that their server listed are live, with as many people as it said."""
+    rows = (await connection.execute(_SEEN, reported.parameters())).all()
+    await notify_meetings(connection, [meeting_of(row) for row in rows])
+
+
+async def drop_gone(
+    connection: Connection, elapsed: dict[ServerId, float], reported: Reported, *, quiet_for: float
+) -> list[MeetingKey]:
+    """Drops the meetings that a good poll of their server did not list.
+
+    `elapsed`: seconds since the poll of each server began; only meetings whose last create began more than `quiet_for` seconds
+    before that are dropped. Returns them.
+    """
+    parameters = {"ids": list(elapsed), "elapsed": list(elapsed.values()), "quiet_for": quiet_for}
+    rows = (await connection.execute(_GONE, parameters | reported.parameters())).all()
+    gone = [(MeetingKey(row.tenant, row.meeting_id), row.generation) for row in rows]
+    await notify_gone(connection, gone)
+    return [key for key, _ in gone]
+
+
+async def reserved_on(connection: Connection, ids: Sequence[ServerId], reported: Reported) -> list[tuple[ServerId, float, float]]:
+    """Meetings that their server did not list and that are not gone either, as (server, expected users, age in seconds)."""
+    rows = await connection.execute(_RESERVED, {"ids": list(ids)} | reported.parameters())
+    return [(ServerId(row.server_id), row.expected_users, row.age) for row in rows]
+
+
+async def orphans_in(connection: Connection, reported: Reported) -> list[tuple[ServerId, str, str, ServerId]]:
+    """Listed meetings that belong to another server by now, as (server, host id, internal id, mapped to)."""
+    rows = await connection.execute(_ELSEWHERE, reported.parameters())
+    return [(ServerId(row.server_id), row.host_id, row.internal_id, ServerId(row.mapped_to)) for row in rows]
+
+
+async def write_statuses(connection: Connection, statuses: Sequence[ServerStatus]) -> None:
+    """Writes the rows of polled servers, and marks the meetings of dead ones as lost."""
+    parameters: dict[str, list[Any]] = {
+        "ids": [status.id for status in statuses],
+        "admin_states": [status.admin_state for status in statuses],
+        "healths": [status.record.health for status in statuses],
+        "loads": [status.load for status in statuses],
+        "meetings": [status.meetings for status in statuses],
+        "users": [status.users for status in statuses],
+        "largest": [status.largest_meeting for status in statuses],
+        "videos": [status.videos for status in statuses],
+        "versions": [status.bbb_version or "" for status in statuses],
+        "failures": [status.record.failures for status in statuses],
+        "successes": [status.record.successes for status in statuses],
+        "flaps": [status.record.flaps for status in statuses],
+        "empty_polls": [status.empty_polls for status in statuses],
+        "errors": [status.error for status in statuses],
+    }
+    await connection.execute(_WRITE, parameters)
+    await notify(
+        connection,
+        "status",
+        ([s.id, s.load, s.record.health, s.admin_state, s.record.failures == 0] for s in statuses),
+    )
+    dead = [status.id for status in statuses if status.record.health is Health.DEAD]
+    if dead:
+        lost = (await connection.execute(_LOST, {"ids": dead})).all()
+        await notify_meetings(connection, [meeting_of(row) for row in lost])
+
+
+async def add_loads(connection: Connection, loads: dict[ServerId, float]) -> dict[ServerId, float]:
+    """Adds to the loads of servers what joins brought since the last time. Returns the new loads."""
+    ordered = dict(sorted(loads.items()))
+    rows = (await connection.execute(_ADD_LOADS, {"ids": list(ordered), "loads": list(ordered.values())})).all()
+    await notify(connection, "load", ([row.id, row.load] for row in rows))
+    return {ServerId(row.id): row.load for row in rows}

@@ -1,0 +1,61 @@
+"""A meeting: which server carries it, and how sure we are.
+
+`reserving` a create was reserved and has no reply yet; `live` the server confirmed it; `unknown` the reply to its
+create was lost: pinned until its server says more; `ending` an end was accepted; `lost` its server is dead, and
+nobody has created it again.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import NamedTuple
+
+from meetingpool.domain.servers import ServerId
+
+DEFAULT_TENANT = "default"
+
+
+class MeetingKey(NamedTuple):
+    """A meeting belongs to one tenant; the same meetingID of two tenants is two meetings."""
+
+    tenant: str
+    meeting_id: str
+
+
+class MeetingState(StrEnum):
+    RESERVING = "reserving"
+    LIVE = "live"
+    UNKNOWN = "unknown"
+    ENDING = "ending"
+    LOST = "lost"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Meeting:
+    """The mapping of a meeting to its server. `generation` grows each time that another server gets it."""
+
+    key: MeetingKey
+    server_id: ServerId
+    generation: int
+    state: MeetingState
+    internal_id: str | None = None
+    users: int = 0
+    created_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportedMeeting:
+    """A meeting as a server's getMeetings lists it. `created_ms` by the server's clock; None when it is not a number."""
+
+    meeting_id: str
+    internal_id: str
+    created_ms: int | None
+    users: int
+    videos: int
+    is_breakout: bool
+    generation: int | None
+
+
+def host_id_of(key: MeetingKey) -> str:
+    """The meetingID that the server knows the meeting by."""
+    return key.meeting_id

@@ -1,0 +1,79 @@
+"""Which server gets a new meeting: the one with the least load among those that may have it."""
+
+import random
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+
+from meetingpool.domain.servers import Server, ServerId
+
+UNTAGGED = "none"
+
+
+class NoServerAvailable(Exception):
+    """Could not find any available servers."""
+
+
+class NoServerWithTag(NoServerAvailable):
+    """There is no available server with the required tag."""
+
+
+@dataclass(frozen=True, slots=True)
+class TagRequest:
+    """The tags a request asks for: a server with any of them; when `required`, no other will do."""
+
+    tags: frozenset[str] = frozenset()
+    required: bool = False
+
+    @classmethod
+    def parse(cls, text: str | None) -> "TagRequest":
+        """Reads `meta_server-tag`: tags separated by `;`, a trailing `!` for required, `none` for untagged servers."""
+        value = (text or "").strip()
+        required = value.endswith("!")
+        tags = frozenset(filter(None, (tag.strip() for tag in value.removesuffix("!").split(";"))))
+        return cls(tags, required and bool(tags))
+
+    def accepts(self, server: Server) -> bool:
+        if not self.tags:
+            return not server.tags
+        return bool(self.tags & server.tags) or (UNTAGGED in self.tags and not server.tags)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A chosen server. `ceiling` is the load up to which it remains the right choice: that of the next best."""
+
+    server: Server
+    ceiling: float
+
+
+def choose_server(
+    servers: Iterable[Server],
+    request: TagRequest,
+    *,
+    load_of: Callable[[Server], float],
+    avoid: Collection[ServerId] = (),
+    rng: random.Random,
+) -> Choice:
+    """The least loaded server that may take a new meeting; ties are drawn by `rng`.
+
+    Servers in `avoid` are not considered. A tag that is asked for but not required falls back to untagged servers.
+    Raises NoServerWithTag or NoServerAvailable.
+    """
+    open_servers = [server for server in servers if server.takes_new_meetings and server.id not in avoid]
+    candidates = [server for server in open_servers if request.accepts(server)]
+    if not candidates and request.required:
+        raise NoServerWithTag
+    if not candidates:
+        candidates = [server for server in open_servers if not server.tags]
+    if not candidates:
+        raise NoServerAvailable
+    return _least_loaded(candidates, load_of, rng)
+
+
+def _least_loaded(candidates: list[Server], load_of: Callable[[Server], float], rng: random.Random) -> Choice:
+    loads = [load_of(server) for server in candidates]
+    least = min(loads)
+    tied = [index for index, load in enumerate(loads) if load == least]
+    chosen = rng.choice(tied)
+    others = [load for index, load in enumerate(loads) if index != chosen]
+    return Choice(candidates[chosen], min(others, default=float("inf")))

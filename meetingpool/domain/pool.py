@@ -1,0 +1,82 @@
+"""The pool as one process sees it: servers, meetings, and what this process has promised and not yet written.
+
+Every gateway process keeps one, loaded from the database and kept current by notifications. It holds no connection and waits for
+nothing, so a choice and its reservation happen in one step.
+"""
+
+import random
+from collections.abc import Collection, Iterable
+from dataclasses import replace
+
+from meetingpool.domain.meetings import Meeting, MeetingKey
+from meetingpool.domain.placement import Choice, NoServerAvailable, TagRequest, choose_server
+from meetingpool.domain.servers import AdminState, Health, Server, ServerId
+
+
+class Pool:
+    """Servers and meetings by their keys. `load` here is the database's figure plus what this process adds to it."""
+
+    def __init__(self) -> None:
+        self.servers: dict[ServerId, Server] = {}
+        self.meetings: dict[MeetingKey, Meeting] = {}
+        self._by_host_id: dict[tuple[ServerId, str], MeetingKey] = {}
+        self._promised: dict[ServerId, float] = {}
+        self._refusing: set[ServerId] = set()
+
+    def load_of(self, server: Server) -> float:
+        return server.load + self._promised.get(server.id, 0.0)
+
+    def choose(self, request: TagRequest, *, avoid: Collection[ServerId], rng: random.Random) -> Choice:
+        """The server for a new meeting. One that refused a connection lately is taken only when there is no other."""
+        try:
+            return choose_server(self.servers.values(), request, load_of=self.load_of, avoid={*avoid, *self._refusing}, rng=rng)
+        except NoServerAvailable:
+            if not self._refusing:
+                raise
+            return choose_server(self.servers.values(), request, load_of=self.load_of, avoid=avoid, rng=rng)
+
+    def promise(self, server_id: ServerId, load: float) -> None:
+        """Counts `load` on a server until it is written to the database; a negative `load` takes the promise back."""
+        self._promised[server_id] = self._promised.get(server_id, 0.0) + load
+
+    def server_refused(self, server_id: ServerId) -> None:
+        """A connection was refused: new meetings avoid the server until a poll reaches it."""
+        self._refusing.add(server_id)
+
+    def replace_servers(self, servers: Iterable[Server]) -> None:
+        self.servers = {server.id: server for server in servers}
+        self._refusing &= self.servers.keys()
+
+    def set_load(self, server_id: ServerId, load: float) -> None:
+        if server := self.servers.get(server_id):
+            self.servers[server_id] = replace(server, load=load)
+
+    def set_status(self, server_id: ServerId, *, load: float, health: Health, admin_state: AdminState) -> None:
+        """What the poller or another process wrote of a server."""
+        if server := self.servers.get(server_id):
+            self.servers[server_id] = replace(server, load=load, health=health, admin_state=admin_state)
+
+    def poll_reached(self, server_id: ServerId) -> None:
+        self._refusing.discard(server_id)
+
+    def put_meeting(self, meeting: Meeting, host_id: str) -> None:
+        """Adds or changes a meeting, unless what is known is of a later generation."""
+        known = self.meetings.get(meeting.key)
+        if known and known.generation > meeting.generation:
+            return
+        if known:
+            self._by_host_id.pop((known.server_id, host_id), None)
+        self.meetings[meeting.key] = meeting
+        self._by_host_id[meeting.server_id, host_id] = meeting.key
+
+    def forget_meeting(self, key: MeetingKey, generation: int, host_id: str) -> None:
+        """Drops a meeting, unless it has been created again since."""
+        known = self.meetings.get(key)
+        if known and known.generation <= generation:
+            del self.meetings[key]
+            self._by_host_id.pop((known.server_id, host_id), None)
+
+    def meeting_on(self, server_id: ServerId, host_id: str) -> Meeting | None:
+        """The meeting that `server_id` carries under `host_id`; None for a copy that was re-assigned, or a stranger."""
+        key = self._by_host_id.get((server_id, host_id))
+        return self.meetings.get(key) if key else None

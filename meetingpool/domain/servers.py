@@ -1,0 +1,71 @@
+"""A server of the pool: what the administrator wants of it, what polling saw of it, and what it carries."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import NewType
+from urllib.parse import urlsplit
+
+ServerId = NewType("ServerId", str)
+
+
+class AdminState(StrEnum):
+    """What the administrator wants."""
+
+    ENABLED = "enabled"
+    CORDONED = "cordoned"
+    DISABLED = "disabled"
+
+
+class Health(StrEnum):
+    """What polling saw. Offline gets nothing new; only dead releases a meeting."""
+
+    ONLINE = "online"
+    SUSPECT = "suspect"
+    OFFLINE = "offline"
+    DEAD = "dead"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """One media host. `load` is in expected users times `load_multiplier`; `url` is the endpoint of its BBB API."""
+
+    id: ServerId
+    url: str
+    secret: str = field(repr=False)
+    admin_state: AdminState = AdminState.DISABLED
+    health: Health = Health.OFFLINE
+    load: float = 0.0
+    load_multiplier: float = 1.0
+    tags: frozenset[str] = frozenset()
+    region: str | None = None
+    meetings: int = 0
+    users: int = 0
+    largest_meeting: int = 0
+    videos: int = 0
+    bbb_version: str | None = None
+    last_poll: datetime | None = None
+
+    @property
+    def takes_new_meetings(self) -> bool:
+        return self.admin_state is AdminState.ENABLED and self.health in (Health.ONLINE, Health.SUSPECT)
+
+    @property
+    def serves_joins(self) -> bool:
+        """An offline server may well be up for its users; a disabled or a dead one is not."""
+        return self.admin_state is not AdminState.DISABLED and self.health is not Health.DEAD
+
+    @property
+    def host_name(self) -> str:
+        return urlsplit(self.url).hostname or self.id
+
+
+def normal_url(url: str) -> str:
+    """`url` as the endpoint of a BBB API, ending in a slash. Raises ValueError with the sentence for the administrator."""
+    parts = urlsplit(url.strip())
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("Server URL must start with http:// or https:// and name a host")
+    if parts.query or parts.fragment or parts.username or parts.password:
+        raise ValueError("Server URL must not hold a user, a query or a fragment")
+    path = parts.path.rstrip("/") or "/bigbluebutton/api"
+    return f"{parts.scheme}://{parts.netloc}{path}/"

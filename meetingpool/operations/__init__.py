@@ -1,0 +1,1 @@
+"""What the product does, step by step. A verb lives here when the processes or the command line share it."""

@@ -1,0 +1,140 @@
+"""Turns polls into health, load and forgotten meetings, and writes them. Called by the poller and by `meetingpool poll once`.
+
+A meeting is forgotten on positive evidence only: its server gave a valid list that began long enough after the last create,
+and the meeting is not in it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from meetingpool.clock import Clock
+from meetingpool.database import polls
+from meetingpool.database.engine import Connection
+from meetingpool.database.polls import LockedServer, Reported, ServerStatus
+from meetingpool.domain.health import Thresholds, after_failure, after_success
+from meetingpool.domain.load import Expectation, server_load
+from meetingpool.domain.meetings import MeetingKey, ReportedMeeting
+from meetingpool.domain.servers import AdminState, Health, ServerId
+
+# A create may be on its way for the whole response timeout; this much more is left for what clocks and queues add.
+GRACE = 5.0
+# A cordoned server is retired when this many polls in a row found it empty.
+EMPTY_POLLS_TO_RETIRE = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Poll:
+    """One poll of a server. `meetings` is None when it failed, `error` then says why.
+
+    `began`: on the monotonic clock; `ages`: seconds since each meeting was created, in the order of `meetings`.
+    """
+
+    server_id: ServerId
+    began: float
+    meetings: tuple[ReportedMeeting, ...] | None
+    ages: tuple[float, ...] = ()
+    bbb_version: str | None = None
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PollRules:
+    """The settings that decide what a poll means."""
+
+    thresholds: Thresholds
+    expectation: Expectation
+    response_timeout: float
+
+    @property
+    def quiet_for(self) -> float:
+        """Seconds without a create, before the begin of a poll, after which an absent meeting is gone."""
+        return self.response_timeout + GRACE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """A server whose health or admin state a poll changed."""
+
+    server_id: ServerId
+    before: tuple[Health, AdminState]
+    after: tuple[Health, AdminState]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded:
+    """What recording a batch of polls changed. `orphans`: (server, host id, internal id, mapped to)."""
+
+    changes: Sequence[Change]
+    gone: Sequence[MeetingKey]
+    orphans: Sequence[tuple[ServerId, str, str, ServerId]]
+
+
+async def record_polls(
+    connection: Connection, batch: Mapping[ServerId, Poll], rules: PollRules, clock: Clock, *, panic: bool
+) -> Recorded:
+    """Writes a batch of polls. `panic`: more than half of the pool fails, so no health gets worse and nothing is released."""
+    locked = await polls.lock_servers(connection, sorted(batch))
+    reported = Reported()
+    elapsed: dict[ServerId, float] = {}
+    for server in locked:
+        poll = batch[server.id]
+        if poll.meetings is not None:
+            reported.add(server.id, poll.meetings)
+            elapsed[server.id] = clock.monotonic() - poll.began
+    await polls.mark_seen(connection, reported)
+    gone = await polls.drop_gone(connection, elapsed, reported, quiet_for=rules.quiet_for)
+    reserved = await polls.reserved_on(connection, list(elapsed), reported)
+    statuses = [_status(server, batch[server.id], reserved, rules, panic=panic) for server in locked]
+    await polls.write_statuses(connection, statuses)
+    return Recorded(
+        changes=[change for pair in zip(locked, statuses, strict=True) if (change := _change(*pair))],
+        gone=gone,
+        orphans=await polls.orphans_in(connection, reported),
+    )
+
+
+def _status(
+    server: LockedServer,
+    poll: Poll,
+    reserved: Sequence[tuple[ServerId, float, float]],
+    rules: PollRules,
+    *,
+    panic: bool,
+) -> ServerStatus:
+    if poll.meetings is None:
+        return _failed_status(server, poll, rules, panic=panic)
+    # Breakout rooms hold people of their parent, who counts them already.
+    sizes = [(m.users, age) for m, age in zip(poll.meetings, poll.ages, strict=True) if not m.is_breakout]
+    reserved_load = sum(
+        replace(rules.expectation, users=expected).at_age(age) for id_, expected, age in reserved if id_ == server.id
+    )
+    status = ServerStatus(
+        id=server.id,
+        admin_state=server.admin_state,
+        record=after_success(server.record, rules.thresholds),
+        load=server_load(sizes, rules.expectation, server.load_multiplier) + reserved_load * server.load_multiplier,
+        meetings=len(poll.meetings),
+        users=sum(meeting.users for meeting in poll.meetings),
+        largest_meeting=max((meeting.users for meeting in poll.meetings), default=0),
+        videos=sum(meeting.videos for meeting in poll.meetings),
+        bbb_version=poll.bbb_version,
+    )
+    return _retired_when_empty(server, status, empty=not poll.meetings and all(id_ != server.id for id_, _, _ in reserved))
+
+
+def _failed_status(server: LockedServer, poll: Poll, rules: PollRules, *, panic: bool) -> ServerStatus:
+    record = after_failure(server.record, rules.thresholds, panic=panic)
+    return ServerStatus(id=server.id, admin_state=server.admin_state, record=record, error=poll.error)
+
+
+def _retired_when_empty(server: LockedServer, status: ServerStatus, *, empty: bool) -> ServerStatus:
+    empty_polls = server.empty_polls + 1 if empty else 0
+    retire = server.admin_state is AdminState.CORDONED and empty_polls >= EMPTY_POLLS_TO_RETIRE
+    admin_state = AdminState.DISABLED if retire else server.admin_state
+    return replace(status, empty_polls=empty_polls, admin_state=admin_state)
+
+
+def _change(server: LockedServer, status: ServerStatus) -> Change | None:
+    before = (server.record.health, server.admin_state)
+    after = (status.record.health, status.admin_state)
+    return Change(server_id=server.id, before=before, after=after) if before != after else None

@@ -1,0 +1,132 @@
+"""Settings: environment variables with the prefix MEETINGPOOL_, or Scalelite's own name where it has one."""
+
+import os
+import secrets
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AliasChoices, Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+ChecksumAlgorithm = Literal["sha1", "sha256", "sha384", "sha512"]
+
+
+class SettingsError(Exception):
+    """The settings contradict each other or cannot be read."""
+
+
+def _scalelite(name: str) -> AliasChoices:
+    """Our name first, then the one that Scalelite uses for the same thing."""
+    return AliasChoices(f"MEETINGPOOL_{name}", name)
+
+
+class Settings(BaseSettings):
+    """All settings with their defaults. Durations are in seconds unless the name says otherwise."""
+
+    model_config = SettingsConfigDict(env_prefix="MEETINGPOOL_", extra="ignore", populate_by_name=True, env_ignore_empty=True)
+
+    database_url: str | None = Field(
+        None, description="PostgreSQL, as postgresql://user:password@host/name. Unset: an embedded one"
+    )
+    data_dir: Path = Field(Path("var"), description="Where the embedded database and generated secrets live")
+
+    bind: str = Field("127.0.0.1", validation_alias=_scalelite("BIND"), description="Address to listen on")
+    port: int = Field(3000, ge=1, le=65535, validation_alias=_scalelite("PORT"), description="Port to listen on")
+    web_concurrency: int = Field(
+        1, ge=0, le=64, validation_alias=_scalelite("WEB_CONCURRENCY"), description="Gateway processes; 0 counts as 1"
+    )
+    drain_delay: float = Field(1.0, ge=0, le=20, description="Between the signal to stop and the closing of the port")
+
+    loadbalancer_secret: str | None = Field(None, validation_alias=_scalelite("LOADBALANCER_SECRET"))
+    loadbalancer_secrets: str | None = Field(
+        None, validation_alias=_scalelite("LOADBALANCER_SECRETS"), description="More secrets, separated by colons"
+    )
+    loadbalancer_checksum_algorithm: Annotated[frozenset[ChecksumAlgorithm], NoDecode] = Field(
+        frozenset({"sha1", "sha256", "sha384", "sha512"}),
+        validation_alias=_scalelite("LOADBALANCER_CHECKSUM_ALGORITHM"),
+        description="Accepted checksum algorithms, separated by colons",
+    )
+
+    connect_timeout: float = Field(5.0, gt=0, le=60, validation_alias=_scalelite("CONNECT_TIMEOUT"))
+    response_timeout: float = Field(
+        10.0, gt=0, le=120, validation_alias=_scalelite("RESPONSE_TIMEOUT"), description="For a whole call to a server"
+    )
+
+    poll_interval: float = Field(10.0, ge=1, le=3600, validation_alias=_scalelite("POLL_INTERVAL"))
+    server_unhealthy_threshold: int = Field(
+        3, ge=1, validation_alias=_scalelite("SERVER_UNHEALTHY_THRESHOLD"), description="Failed polls until offline"
+    )
+    server_healthy_threshold: int = Field(
+        1, ge=1, validation_alias=_scalelite("SERVER_HEALTHY_THRESHOLD"), description="Good polls until online again"
+    )
+    load_min_user_count: int = Field(
+        15, ge=0, validation_alias=_scalelite("LOAD_MIN_USER_COUNT"), description="Users expected in a new meeting"
+    )
+    load_join_buffer_time: float = Field(
+        15.0, ge=0, validation_alias=_scalelite("LOAD_JOIN_BUFFER_TIME"), description="Minutes until none are expected any more"
+    )
+    server_id_is_hostname: bool = Field(False, validation_alias=_scalelite("SERVER_ID_IS_HOSTNAME"))
+    get_meetings_api_disabled: bool = Field(False, validation_alias=_scalelite("GET_MEETINGS_API_DISABLED"))
+    build_number: str | None = Field(None, validation_alias=_scalelite("BUILD_NUMBER"))
+
+    log_format: str = Field("console", pattern="^(json|console)$")
+    log_level: str = Field("info", pattern="^(debug|info|warning|error)$")
+
+    @field_validator("bind", mode="before")
+    @classmethod
+    def _host_of_bind(cls, value: object) -> object:
+        # Scalelite writes tcp://0.0.0.0:3000; the port of it is in PORT as well.
+        return urlsplit(value).hostname if isinstance(value, str) and "://" in value else value
+
+    @field_validator("loadbalancer_checksum_algorithm", mode="before")
+    @classmethod
+    def _algorithms(cls, value: object) -> object:
+        return frozenset(filter(None, value.lower().split(":"))) if isinstance(value, str) else value
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """All secrets that front ends may sign with; never an empty one."""
+        given = [self.loadbalancer_secret or "", *(self.loadbalancer_secrets or "").split(":")]
+        return tuple(dict.fromkeys(secret for secret in given if secret))
+
+    @property
+    def expectation_fades_after(self) -> float:
+        """Seconds until a meeting is no longer expected to grow."""
+        return self.load_join_buffer_time * 60
+
+
+def read_settings() -> Settings:
+    """The settings of the environment. Raises SettingsError with one sentence that names each wrong variable."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        wrong = "; ".join(f"{_variable(problem['loc'])}: {problem['msg']}" for problem in error.errors())
+        raise SettingsError(f"Settings cannot be used: {wrong}") from None
+
+
+def with_secret(settings: Settings) -> Settings:
+    """The settings with a secret for front ends: the given ones, or one that is generated once in the data directory."""
+    if settings.secrets:
+        return settings
+    secret = _kept_secret(settings.data_dir / "loadbalancer_secret")
+    return settings.model_copy(update={"loadbalancer_secret": secret})
+
+
+def _kept_secret(path: Path) -> str:
+    """The secret in the file `path`, generated when there is none. Of several processes at once, one generates it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        draft = path.with_name(f".{path.name}.{os.getpid()}")
+        draft.touch(mode=0o600)
+        draft.write_text(secrets.token_hex(32) + "\n")
+        with suppress(FileExistsError):
+            os.link(draft, path)
+        draft.unlink()
+    return path.read_text().strip()
+
+
+def _variable(location: tuple[int | str, ...]) -> str:
+    name = str(location[0]) if location else "?"
+    return name if name.isupper() else f"MEETINGPOOL_{name.upper()}"

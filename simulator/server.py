@@ -1,0 +1,216 @@
+"""One BBB server: its clock, its meetings, what it was asked and what is wrong with it.
+
+The fleet makes them, the API calls change them, and tests look into them and set them up directly.
+"""
+
+import string
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from random import Random
+
+from meetingpool.clock import Clock
+from simulator.faults import NO_FAULTS, Faults
+from simulator.meetings import MeetingSettings, Person, Role, SimulatedMeeting
+from simulator.refusals import VoiceBridgeInUse
+
+MAX_REQUESTS_KEPT = 100_000
+FORCIBLY_ENDED_SECONDS = 60
+
+_SHARE_LISTENING_ONLY = 0.15
+_SHARE_WITH_VIDEO = 0.4
+
+
+@dataclass(frozen=True, slots=True)
+class ReceivedCall:
+    """A call that a server began to work on. `at` is the server's own time in seconds since 1970."""
+
+    call: str
+    parameters: Mapping[str, str]
+    at: float
+    body: bytes = b""
+
+
+class SimulatedServer:
+    """The state of one server. `strict`: a repeated create with other passwords is refused, as BBB does."""
+
+    def __init__(self, *, name: str, secret: str, origin: str, clock: Clock, random: Random, version: str) -> None:
+        self.name = name
+        self.secret = secret
+        self.origin = origin
+        self.version = version
+        self.strict = True
+        self.faults = NO_FAULTS
+        self.clock_offset = 0.0
+        self.meetings: dict[str, SimulatedMeeting] = {}
+        self.requests: deque[ReceivedCall] = deque(maxlen=MAX_REQUESTS_KEPT)
+        self.on_request: Callable[[SimulatedServer, str], None] | None = None
+        self._clock = clock
+        self._random = random
+        self._meeting_of_session: dict[str, SimulatedMeeting] = {}
+        self._forcibly_ended: dict[str, float] = {}
+
+    @property
+    def url(self) -> str:
+        """The address of the API, as a front end or a load balancer is given it."""
+        return f"{self.origin}/bigbluebutton/api/"
+
+    @property
+    def people_count(self) -> int:
+        return sum(len(meeting.people) for meeting in self.meetings.values())
+
+    def epoch(self) -> float:
+        """The server's own time in seconds since 1970, wrong by `clock_offset`."""
+        return self._clock.epoch() + self.clock_offset
+
+    def count(self, call: str) -> int:
+        """How many calls named `call` this server began to work on."""
+        return sum(received.call == call for received in self.requests)
+
+    def counts(self) -> Counter[str]:
+        return Counter(received.call for received in self.requests)
+
+    def record(self, call: str, parameters: Mapping[str, str], body: bytes) -> None:
+        self.requests.append(ReceivedCall(call, parameters, self.epoch(), body))
+
+    def faults_of(self, call: str) -> Faults:
+        """The faults that hit this one call."""
+        faults = self.faults
+        if faults is NO_FAULTS or not faults.affect(call):
+            return NO_FAULTS
+        return faults if faults.probability >= 1 or self._random.random() < faults.probability else NO_FAULTS
+
+    def create_meeting(
+        self,
+        meeting_id: str,
+        *,
+        name: str | None = None,
+        people: int = 0,
+        attendee_password: str = "",
+        moderator_password: str = "",
+        metadata: Mapping[str, str] | None = None,
+        parent: SimulatedMeeting | None = None,
+    ) -> SimulatedMeeting:
+        """Puts a meeting with `people` in it, the first a moderator, on this server without any call."""
+        meeting = self.open_meeting(
+            MeetingSettings(
+                meeting_id=meeting_id,
+                name=name or meeting_id,
+                attendee_password=attendee_password or self.random_text(8),
+                moderator_password=moderator_password or self.random_text(8),
+                voice_bridge=self.free_voice_bridge(),
+                metadata=metadata or {},
+                parent=parent.internal_id if parent else None,
+            )
+        )
+        for number in range(people):
+            self.add_person(meeting, f"Person {number + 1}", Role.VIEWER if number else Role.MODERATOR)
+        return meeting
+
+    def open_meeting(self, settings: MeetingSettings) -> SimulatedMeeting:
+        """Raises VoiceBridgeInUse."""
+        if any(settings.voice_bridge == meeting.settings.voice_bridge for meeting in self.meetings.values()):
+            raise VoiceBridgeInUse
+        meeting = SimulatedMeeting(settings, created_ms=int(self.epoch() * 1000), opened_at=self._clock.monotonic())
+        self.meetings[settings.meeting_id] = meeting
+        self._forcibly_ended.pop(settings.meeting_id, None)
+        if parent := self.parent_of(meeting):
+            parent.add_breakout_room(meeting.internal_id)
+        return meeting
+
+    def add_person(self, meeting: SimulatedMeeting, full_name: str, role: Role = Role.VIEWER) -> Person:
+        """Somebody who is in at once."""
+        person = self.let_in(meeting, full_name, role)
+        self.arrive(person.session_token)
+        return person
+
+    def let_in(
+        self,
+        meeting: SimulatedMeeting,
+        full_name: str,
+        role: Role,
+        *,
+        user_id: str = "",
+        custom_data: Mapping[str, str] | None = None,
+    ) -> Person:
+        """Gives somebody a session. They are in the meeting when they arrive with it."""
+        internal_id = f"w_{self.random_text(12).lower()}"
+        is_listening_only = self._random.random() < _SHARE_LISTENING_ONLY
+        person = Person(
+            user_id=user_id or internal_id,
+            internal_id=internal_id,
+            full_name=full_name,
+            role=role,
+            session_token=self.random_text(16).lower(),
+            auth_token=self.random_text(12).lower(),
+            is_listening_only=is_listening_only,
+            has_joined_voice=not is_listening_only and self._random.random() < 0.9,
+            has_video=self._random.random() < _SHARE_WITH_VIDEO,
+            custom_data=custom_data or {},
+        )
+        meeting.waiting[person.session_token] = person
+        self._meeting_of_session[person.session_token] = meeting
+        return person
+
+    def arrive(self, session_token: str) -> bool:
+        """Whether the session is known; its person is now in the meeting."""
+        meeting = self._meeting_of_session.get(session_token)
+        if meeting is None:
+            return False
+        meeting.arrive(session_token)
+        return True
+
+    def leave(self, session_token: str) -> None:
+        if meeting := self._meeting_of_session.pop(session_token, None):
+            meeting.leave(session_token, self._clock.monotonic())
+
+    def find(self, meeting_id: str) -> SimulatedMeeting | None:
+        """By external or internal id."""
+        if found := self.meetings.get(meeting_id):
+            return found
+        return next((meeting for meeting in self.meetings.values() if meeting.internal_id == meeting_id), None)
+
+    def parent_of(self, meeting: SimulatedMeeting) -> SimulatedMeeting | None:
+        return self.find(meeting.settings.parent) if meeting.settings.parent else None
+
+    def end(self, meeting: SimulatedMeeting) -> None:
+        """Ends a meeting, its breakout rooms included, as a moderator or the API does."""
+        self._forcibly_ended[meeting.meeting_id] = self._clock.monotonic()
+        self._remove(meeting)
+
+    def was_forcibly_ended(self, meeting_id: str) -> bool:
+        """Whether it was ended within the last minute; BBB forgets it then."""
+        ended_at = self._forcibly_ended.get(meeting_id)
+        return ended_at is not None and self._clock.monotonic() - ended_at < FORCIBLY_ENDED_SECONDS
+
+    def expire_meetings(self) -> None:
+        """Drops what is over by now. The application calls it before every call."""
+        now = self._clock.monotonic()
+        for meeting in [meeting for meeting in self.meetings.values() if meeting.has_expired(now)]:
+            self._remove(meeting)
+
+    def forget_everything(self) -> None:
+        """What a reboot does to the state. What was asked of the server stays known, for assertions."""
+        self.meetings.clear()
+        self._meeting_of_session.clear()
+        self._forcibly_ended.clear()
+
+    def random_text(self, length: int) -> str:
+        return "".join(self._random.choices(string.ascii_letters + string.digits, k=length))
+
+    def free_voice_bridge(self) -> str:
+        taken = {meeting.settings.voice_bridge for meeting in self.meetings.values()}
+        while (bridge := str(self._random.randint(10_000, 99_999))) in taken:
+            pass
+        return bridge
+
+    def _remove(self, meeting: SimulatedMeeting) -> None:
+        if self.meetings.pop(meeting.meeting_id, None) is None:
+            return
+        for session_token in (*meeting.people, *meeting.waiting):
+            self._meeting_of_session.pop(session_token, None)
+        for room in filter(None, map(self.find, meeting.breakout_rooms)):
+            self._remove(room)
+        parent = self.parent_of(meeting)
+        if parent and meeting.internal_id in parent.breakout_rooms:
+            parent.remove_breakout_room(meeting.internal_id)
