@@ -61,11 +61,7 @@ def ended_document() -> bytes:
     return xml.response(
         _SUCCESS,
         ("messageKey", "sentEndMeetingRequest"),
-        (
-            "message",
-            "A request to end the meeting was sent.  Please wait a few seconds, and then use the getMeetingInfo or "
-            "isMeetingRunning API calls to verify that it was ended.",
-        ),
+        ("message", _END_WAS_REQUESTED),
     )
 
 
@@ -110,6 +106,10 @@ def java_date(milliseconds: int) -> str:
     return datetime.fromtimestamp(milliseconds / 1000, UTC).strftime("%a %b %d %H:%M:%S UTC %Y")
 
 
+_END_WAS_REQUESTED = (
+    "A request to end the meeting was sent.  Please wait a few seconds, and then use the getMeetingInfo or "
+    "isMeetingRunning API calls to verify that it was ended."
+)
 _DUPLICATE = (
     "duplicateWarning",
     "This conference was already in existence and may currently be in progress.",

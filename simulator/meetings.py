@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+DIAL_NUMBER = "613-555-1234"
+
 
 class Role(StrEnum):
     MODERATOR = "MODERATOR"
@@ -39,7 +41,7 @@ class MeetingSettings:
     attendee_password: str
     moderator_password: str
     voice_bridge: str
-    dial_number: str = "613-555-1234"
+    dial_number: str = DIAL_NUMBER
     max_participants: int = 0
     duration_minutes: int = 0
     is_recorded: bool = False

@@ -175,6 +175,7 @@ class SimulatedServer:
 
     def end(self, meeting: SimulatedMeeting) -> None:
         """Ends a meeting, its breakout rooms included, as a moderator or the API does."""
+        self._forcibly_ended = {ended: at for ended, at in self._forcibly_ended.items() if self.was_forcibly_ended(ended)}
         self._forcibly_ended[meeting.meeting_id] = self._clock.monotonic()
         self._remove(meeting)
 

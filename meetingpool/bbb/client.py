@@ -4,7 +4,6 @@ Every wait has one total deadline, body included. Nothing is retried and no redi
 may be repeated. Connections are pooled per server, so a hanging server holds up nobody else.
 """
 
-import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
 from types import TracebackType
@@ -116,7 +115,7 @@ class Client:
                 )
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL) as error:
             raise NothingSent(f"no connection: {_reason(error)}") from error
-        except (aiohttp.ServerTimeoutError, asyncio.TimeoutError) as error:
+        except (TimeoutError, aiohttp.ServerTimeoutError) as error:
             raise ReplyTimedOut(f"no complete answer within {deadline:g} s") from error
         except aiohttp.ClientError as error:
             raise ConnectionLost(f"the connection broke: {type(error).__name__}") from error

@@ -78,9 +78,14 @@ def encode(parameters: Iterable[tuple[str, str]]) -> str:
     return "&".join(f"{quote_plus(name)}={quote_plus(value)}" for name, value in parameters)
 
 
-def encode_as_java(parameters: Iterable[tuple[str, str]]) -> str:
-    """As BBB rebuilds the text to sign of a form without a query: sorted by name, `java.net.URLEncoder` encoding."""
-    return "&".join(f"{name}={_java_quote(value)}" for name, value in sorted(parameters))
+def signed_as_java(tokens: Iterable[bytes]) -> bytes:
+    """The text to sign of a form without a query, as BBB rebuilds it: sorted by name, encoded by `java.net.URLEncoder`.
+
+    Raises ChecksumError for bytes that are not UTF-8.
+    """
+    pairs = (token.partition(b"=") for token in tokens if token)
+    decoded = sorted((_percent_decoded(name), _percent_decoded(value)) for name, _, value in pairs)
+    return "&".join(f"{name}={_java_quote(value)}" for name, value in decoded).encode()
 
 
 def _is_checksum(token: bytes) -> bool:
@@ -88,15 +93,18 @@ def _is_checksum(token: bytes) -> bool:
 
 
 def _decode(raw: bytes) -> str:
+    return _CONTROL_CHARACTERS.sub("", _percent_decoded(raw)).strip()
+
+
+def _percent_decoded(raw: bytes) -> str:
     if b"+" in raw:
         raw = raw.replace(b"+", b" ")
     if b"%" in raw:
         raw = unquote_to_bytes(raw)
     try:
-        text = raw.decode()
+        return raw.decode()
     except UnicodeDecodeError:
         raise ChecksumError from None
-    return _CONTROL_CHARACTERS.sub("", text).strip()
 
 
 def _java_quote(value: str) -> str:

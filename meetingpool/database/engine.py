@@ -79,6 +79,11 @@ async def _translated(connecting: AbstractAsyncContextManager[Connection]) -> As
     except (OperationalError, InterfaceError, PoolTimeoutError, OSError, TimeoutError) as error:
         raise DatabaseUnavailable(DatabaseUnavailable.__doc__) from error
     except DBAPIError as error:
-        if error.connection_invalidated:
+        if error.connection_invalidated or is_transient(getattr(error.orig, "sqlstate", None)):
             raise DatabaseUnavailable(DatabaseUnavailable.__doc__) from error
         raise
+
+
+def is_transient(sqlstate: str | None) -> bool:
+    """Whether an error of this SQLSTATE passes by itself: connection, resources, shutdown, time-out, deadlock, read-only."""
+    return sqlstate is not None and (sqlstate[:2] in ("08", "40", "53", "57") or sqlstate == "25006")

@@ -13,9 +13,10 @@ from typing import Any
 import asyncpg
 from sqlalchemy import text
 
-from meetingpool.database.engine import Connection, connect_arguments, plain_url
+from meetingpool.database.engine import Connection, DatabaseUnavailable, connect_arguments, plain_url
 
 CHANNEL = "meetingpool"
+HEARTBEAT_SECONDS = 5.0
 # PostgreSQL refuses payloads of 8,000 bytes and more.
 MAX_PAYLOAD_BYTES = 7_500
 
@@ -33,18 +34,21 @@ async def notify(connection: Connection, kind: str, items: Iterable[Any]) -> Non
 
 @asynccontextmanager
 async def listening(url: str, name: str, listener: Listener) -> AsyncIterator[Callable[[], Any]]:
-    """Calls `listener` with each notification. Yields a coroutine function that returns when the connection is lost."""
+    """Calls `listener` with each notification. Yields a coroutine function that returns when the connection is lost.
+
+    Raises DatabaseUnavailable.
+    """
     lost = asyncio.Event()
-    connection = await asyncpg.connect(plain_url(url), **connect_arguments(f"{name} listener"))
     try:
+        connection = await asyncpg.connect(plain_url(url), **connect_arguments(f"{name} listener"))
         connection.add_termination_listener(lambda _: lost.set())
         await connection.add_listener(CHANNEL, lambda _connection, _pid, _channel, payload: listener(json.loads(payload)))
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+        raise DatabaseUnavailable(DatabaseUnavailable.__doc__) from error
+    try:
         yield lambda: _until_lost(connection, lost)
     finally:
-        await connection.close(timeout=2) if not connection.is_closed() else None
-
-
-HEARTBEAT_SECONDS = 5.0
+        connection.terminate()
 
 
 async def _until_lost(connection: asyncpg.Connection, lost: asyncio.Event) -> None:

@@ -17,7 +17,7 @@ from meetingpool.domain.meetings import MeetingKey, ReportedMeeting
 from meetingpool.domain.servers import AdminState, Health, ServerId
 
 
-def _array(name: str, kind: type[Text | Double | Integer]) -> "BindParameter[Any]":
+def _array(name: str, kind: type[Any]) -> "BindParameter[Any]":
     return bindparam(name, type_=ARRAY(kind))
 
 
@@ -30,16 +30,27 @@ _LOCK = text("""
 
 _REPORTED = "unnest(:servers, :host_ids, :internal_ids, :users) AS r(server_id, host_id, internal_id, users)"
 
+_COLUMNS_OF_REPORTED = (
+    _array("servers", Text),
+    _array("host_ids", Text),
+    _array("internal_ids", Text),
+    _array("users", Integer),
+)
+
 _SEEN = text(f"""
     UPDATE meetings m SET
-        state = CASE WHEN m.state = 'ending' THEN m.state ELSE 'live' END,
-        internal_id = r.internal_id,
-        users = r.users
+        state = CASE WHEN m.state = 'ending' THEN m.state ELSE 'live' END, internal_id = r.internal_id, users = r.users
     FROM {_REPORTED}
     WHERE m.host_id = r.host_id AND m.server_id = r.server_id
-        AND (m.users <> r.users OR m.internal_id IS DISTINCT FROM r.internal_id OR m.state NOT IN ('live', 'ending'))
+        AND (m.internal_id IS DISTINCT FROM r.internal_id OR m.state NOT IN ('live', 'ending'))
     RETURNING {", ".join("m." + column for column in MEETING_COLUMNS.split(", "))}
-""").bindparams(_array("servers", Text), _array("host_ids", Text), _array("internal_ids", Text), _array("users", Integer))
+""").bindparams(*_COLUMNS_OF_REPORTED)
+
+# Nobody but a reader of lists needs these at once, so no notification goes out for them.
+_COUNTED = text(f"""
+    UPDATE meetings m SET users = r.users FROM {_REPORTED}
+    WHERE m.host_id = r.host_id AND m.server_id = r.server_id AND m.users <> r.users
+""").bindparams(*_COLUMNS_OF_REPORTED)
 
 _GONE = text(f"""
     DELETE FROM meetings m USING unnest(:ids, :elapsed) AS p(server_id, elapsed)
@@ -51,10 +62,7 @@ _GONE = text(f"""
     _array("ids", Text),
     _array("elapsed", Double),
     bindparam("quiet_for", type_=Double),
-    _array("servers", Text),
-    _array("host_ids", Text),
-    _array("internal_ids", Text),
-    _array("users", Integer),
+    *_COLUMNS_OF_REPORTED,
 )
 
 _RESERVED = text(f"""
@@ -64,31 +72,28 @@ _RESERVED = text(f"""
         AND NOT EXISTS (SELECT FROM {_REPORTED} WHERE r.server_id = m.server_id AND r.host_id = m.host_id)
 """).bindparams(
     _array("ids", Text),
-    _array("servers", Text),
-    _array("host_ids", Text),
-    _array("internal_ids", Text),
-    _array("users", Integer),
+    *_COLUMNS_OF_REPORTED,
 )
 
 _ELSEWHERE = text(f"""
     SELECT r.server_id, r.host_id, r.internal_id, m.server_id AS mapped_to
     FROM {_REPORTED} JOIN meetings m ON m.host_id = r.host_id AND m.server_id <> r.server_id
-""").bindparams(_array("servers", Text), _array("host_ids", Text), _array("internal_ids", Text), _array("users", Integer))
+""").bindparams(*_COLUMNS_OF_REPORTED)
 
 _WRITE = text("""
     UPDATE servers s SET
         admin_state = p.admin_state,
         health = p.health,
-        load = p.load,
-        meetings = p.meetings,
-        users = p.users,
-        largest_meeting = p.largest_meeting,
-        videos = p.videos,
+        load = coalesce(p.load, s.load),
+        meetings = coalesce(p.meetings, s.meetings),
+        users = coalesce(p.users, s.users),
+        largest_meeting = coalesce(p.largest_meeting, s.largest_meeting),
+        videos = coalesce(p.videos, s.videos),
         bbb_version = coalesce(nullif(p.bbb_version, ''), s.bbb_version),
         failures = p.failures,
         successes = p.successes,
         flaps = p.flaps,
-        empty_polls = p.empty_polls,
+        empty_polls = coalesce(p.empty_polls, s.empty_polls),
         last_error = nullif(p.last_error, ''),
         last_poll = CASE WHEN p.failures = 0 THEN now() ELSE s.last_poll END,
         failing_since = CASE WHEN p.failures = 0 THEN NULL ELSE coalesce(s.failing_since, now()) END,
@@ -101,7 +106,8 @@ _WRITE = text("""
 """).bindparams(
     *(_array(name, Text) for name in ("ids", "admin_states", "healths", "versions", "errors")),
     _array("loads", Double),
-    *(_array(name, Integer) for name in "meetings users largest videos failures successes flaps empty_polls".split()),
+    *(_array(name, Integer) for name in ("meetings", "users", "largest", "videos")),
+    *(_array(name, Integer) for name in ("failures", "successes", "flaps", "empty_polls")),
 )
 
 _LOST = text(f"""
@@ -128,18 +134,18 @@ class LockedServer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerStatus:
-    """What a poll makes of a server's row."""
+    """What a poll makes of a server's row. None leaves what the last good poll wrote."""
 
     id: ServerId
     admin_state: AdminState
     record: HealthRecord
-    load: float = 0.0
-    meetings: int = 0
-    users: int = 0
-    largest_meeting: int = 0
-    videos: int = 0
+    load: float | None = None
+    meetings: int | None = None
+    users: int | None = None
+    largest_meeting: int | None = None
+    videos: int | None = None
     bbb_version: str | None = None
-    empty_polls: int = 0
+    empty_polls: int | None = None
     error: str = ""
 
 
@@ -192,6 +198,7 @@ async def lock_servers(connection: Connection, ids: Sequence[ServerId]) -> list[
 async def mark_seen(connection: Connection, reported: Reported) -> None:
     """Meetings that their server listed are live, with as many people as it said."""
     rows = (await connection.execute(_SEEN, reported.parameters())).all()
+    await connection.execute(_COUNTED, reported.parameters())
     await notify_meetings(connection, [meeting_of(row) for row in rows])
 
 

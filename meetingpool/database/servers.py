@@ -15,11 +15,21 @@ from meetingpool.domain.servers import AdminState, Health, Server, ServerId
 servers = tables.servers
 
 _COLUMNS = [
-    servers.c[name]
-    for name in (
-        "id url secret admin_state health load load_multiplier tags region "
-        "meetings users largest_meeting videos bbb_version last_poll last_error"
-    ).split()
+    servers.c.id,
+    servers.c.url,
+    servers.c.secret,
+    servers.c.admin_state,
+    servers.c.health,
+    servers.c.load,
+    servers.c.load_multiplier,
+    servers.c.tags,
+    servers.c.region,
+    servers.c.meetings,
+    servers.c.users,
+    servers.c.largest_meeting,
+    servers.c.videos,
+    servers.c.bbb_version,
+    servers.c.last_poll,
 ]
 
 _STATUS = text("SELECT load, health, admin_state FROM servers WHERE id = :id")

@@ -47,13 +47,21 @@ class Pool:
         self.servers = {server.id: server for server in servers}
         self._refusing &= self.servers.keys()
 
+    def replace_meetings(self, meetings: Iterable[tuple[Meeting, str]]) -> None:
+        """Takes the given meetings, each with its host id, for all there are."""
+        self.meetings.clear()
+        self._by_host_id.clear()
+        for meeting, host_id in meetings:
+            self.put_meeting(meeting, host_id)
+
     def set_load(self, server_id: ServerId, load: float) -> None:
         if server := self.servers.get(server_id):
             self.servers[server_id] = replace(server, load=load)
 
-    def set_status(self, server_id: ServerId, *, load: float, health: Health, admin_state: AdminState) -> None:
-        """What the poller or another process wrote of a server."""
+    def set_status(self, server_id: ServerId, *, load: float | None, health: Health, admin_state: AdminState) -> None:
+        """What the poller wrote of a server; a failed poll says nothing of the load."""
         if server := self.servers.get(server_id):
+            load = server.load if load is None else load
             self.servers[server_id] = replace(server, load=load, health=health, admin_state=admin_state)
 
     def poll_reached(self, server_id: ServerId) -> None:

@@ -1,0 +1,86 @@
+"""The only wiring of the gateway: settings in, ASGI application out."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TypedDict
+
+from starlette.applications import Starlette
+
+from gateway.authentication import Keys
+from gateway.bbb_api import unexpected_error
+from gateway.meeting_lists import MeetingLists
+from gateway.pool_view import PoolView
+from gateway.routes import routes
+from gateway.state import Gateway, Readiness
+from meetingpool.bbb.checksum import Algorithm
+from meetingpool.bbb.client import Client
+from meetingpool.clock import Clock, SystemClock
+from meetingpool.database.engine import Database
+from meetingpool.database.migrate import require_revision
+from meetingpool.domain.pool import Pool
+from meetingpool.operations.place_meeting import MeetingPlacer
+from meetingpool.settings import Settings
+
+LOAD_TIMEOUT = 30.0
+
+
+class State(TypedDict):
+    gateway: Gateway
+
+
+def create_app(settings: Settings, readiness: Readiness, clock: Clock | None = None) -> Starlette:
+    """The gateway on the database that `settings` names. `readiness` is how the process tells that it drains."""
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[State]:
+        async with open_gateway(settings, readiness, clock or SystemClock()) as gateway:
+            yield {"gateway": gateway}
+
+    return Starlette(routes=routes, lifespan=lifespan, exception_handlers={Exception: unexpected_error})
+
+
+@asynccontextmanager
+async def open_gateway(settings: Settings, readiness: Readiness, clock: Clock) -> AsyncIterator[Gateway]:
+    """Everything that handlers need, the pool loaded. Raises WrongRevision or DatabaseUnavailable."""
+    if settings.database_url is None:
+        raise ValueError("the gateway needs a database URL")
+    database = Database(settings.database_url, name="gateway", pool_size=10)
+    expected_users = float(settings.load_min_user_count)
+    pool = Pool()
+    view = PoolView(database, pool, expected_users=expected_users)
+    try:
+        await require_revision(database)
+        async with Client(connect_timeout=settings.connect_timeout) as client:
+            placer = MeetingPlacer(
+                database=database,
+                client=client,
+                pool=pool,
+                clock=clock,
+                rng=random.Random(),  # noqa: S311
+                response_timeout=settings.response_timeout,
+                expected_users=expected_users,
+            )
+            following = asyncio.create_task(view.run())
+            try:
+                await asyncio.wait_for(view.loaded.wait(), LOAD_TIMEOUT)
+                yield Gateway(
+                    settings=settings,
+                    keys=Keys(
+                        secrets=settings.secrets,
+                        algorithms=frozenset(map(Algorithm, settings.loadbalancer_checksum_algorithm)),
+                    ),
+                    clock=clock,
+                    database=database,
+                    client=client,
+                    view=view,
+                    placer=placer,
+                    lists=MeetingLists(client, clock),
+                    readiness=readiness,
+                )
+            finally:
+                following.cancel()
+                await asyncio.gather(following, return_exceptions=True)
+    finally:
+        await database.close()

@@ -1,0 +1,162 @@
+"""Keeps this process's picture of the pool current.
+
+It listens for what other processes commit, loads everything anew whenever it may have missed something, and writes the joins
+that this process redirected once a second. While the database is away the picture stays as it was, and known meetings work on.
+"""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, ClassVar
+
+from meetingpool.database.engine import Database, DatabaseUnavailable
+from meetingpool.database.meetings import all_meetings, find_meeting
+from meetingpool.database.notifications import listening
+from meetingpool.database.polls import add_loads
+from meetingpool.database.servers import all_servers
+from meetingpool.domain.meetings import Meeting, MeetingKey, MeetingState, host_id_of
+from meetingpool.domain.pool import Pool
+from meetingpool.domain.servers import AdminState, Health, ServerId
+from meetingpool.logs import get_logger
+
+RECONNECT_PAUSE = 0.5
+FLUSH_INTERVAL = 1.0
+
+log = get_logger()
+
+
+class PoolView:
+    """One process's pool and what keeps it current. `run` never returns; cancel it to stop."""
+
+    def __init__(self, database: Database, pool: Pool, *, expected_users: float) -> None:
+        self.pool = pool
+        self.loaded = asyncio.Event()
+        self.current = False
+        self._database = database
+        self._expected_users = expected_users
+        self._held_back: list[dict[str, Any]] | None = None
+        self._servers_changed = asyncio.Event()
+        self._joined: dict[MeetingKey, int] = {}
+        self._unwritten: dict[ServerId, float] = {}
+
+    async def run(self) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._follow())
+            tasks.create_task(self._reload_servers())
+            tasks.create_task(self._write_joins())
+
+    async def find(self, key: MeetingKey) -> Meeting | None:
+        """The meeting as known here, else as the database has it. Raises DatabaseUnavailable."""
+        if known := self.pool.meetings.get(key):
+            return known
+        async with self._database.transaction() as connection:
+            meeting = await find_meeting(connection, key)
+        if meeting:
+            self.pool.put_meeting(meeting, host_id_of(key))
+        return meeting
+
+    def note_join(self, meeting: Meeting) -> None:
+        """Someone was sent to the meeting. Beyond the people expected there, each counts as load until a poll sees them."""
+        joined = self._joined.get(meeting.key, 0) + 1
+        self._joined[meeting.key] = joined
+        server = self.pool.servers.get(meeting.server_id)
+        if server and joined > self._expected_users:
+            self.pool.promise(server.id, server.load_multiplier)
+            self._unwritten[server.id] = self._unwritten.get(server.id, 0.0) + server.load_multiplier
+
+    async def _follow(self) -> None:
+        while True:
+            try:
+                async with listening(self._database.url, self._database.name, self._receive) as until_lost:
+                    await self._load()
+                    await until_lost()
+            except DatabaseUnavailable:
+                log.warning("database_unreachable")
+            self.current = False
+            await asyncio.sleep(RECONNECT_PAUSE)
+
+    async def _load(self) -> None:
+        """Reads everything, holding back what is told meanwhile: it may be newer than what is read."""
+        self._held_back = []
+        async with self._database.transaction() as connection:
+            servers = await all_servers(connection)
+            meetings = await all_meetings(connection)
+        self.pool.replace_servers(servers)
+        self.pool.replace_meetings((meeting, host_id_of(meeting.key)) for meeting in meetings)
+        held_back, self._held_back = self._held_back, None
+        for message in held_back:
+            self._apply(message)
+        self.current = True
+        self.loaded.set()
+
+    def _receive(self, message: dict[str, Any]) -> None:
+        if self._held_back is not None:
+            self._held_back.append(message)
+        else:
+            self._apply(message)
+
+    def _apply(self, message: dict[str, Any]) -> None:
+        if apply := self._appliers.get(message["kind"]):
+            for item in message["items"]:
+                apply(self, item)
+
+    def _meeting_changed(self, item: list[Any]) -> None:
+        tenant, meeting_id, server_id, generation, state, internal_id = item
+        key = MeetingKey(tenant, meeting_id)
+        meeting = Meeting(
+            key=key,
+            server_id=ServerId(server_id),
+            generation=generation,
+            state=MeetingState(state),
+            internal_id=internal_id,
+        )
+        self.pool.put_meeting(meeting, host_id_of(key))
+
+    def _meeting_gone(self, item: list[Any]) -> None:
+        tenant, meeting_id, generation = item
+        key = MeetingKey(tenant, meeting_id)
+        self.pool.forget_meeting(key, generation, host_id_of(key))
+        self._joined.pop(key, None)
+
+    def _load_changed(self, item: list[Any]) -> None:
+        self.pool.set_load(ServerId(item[0]), item[1])
+
+    def _status_changed(self, item: list[Any]) -> None:
+        server_id, load, health, admin_state, reached = item
+        self.pool.set_status(ServerId(server_id), load=load, health=Health(health), admin_state=AdminState(admin_state))
+        if reached:
+            self.pool.poll_reached(ServerId(server_id))
+
+    def _server_changed(self, _item: str) -> None:
+        self._servers_changed.set()
+
+    _appliers: ClassVar[dict[str, Callable[["PoolView", Any], None]]] = {
+        "meetings": _meeting_changed,
+        "gone": _meeting_gone,
+        "load": _load_changed,
+        "status": _status_changed,
+        "servers": _server_changed,
+    }
+
+    async def _reload_servers(self) -> None:
+        while True:
+            await self._servers_changed.wait()
+            self._servers_changed.clear()
+            # A database that is away is noticed by the listener as well, which loads everything when it is back.
+            with suppress(DatabaseUnavailable):
+                async with self._database.transaction() as connection:
+                    self.pool.replace_servers(await all_servers(connection))
+
+    async def _write_joins(self) -> None:
+        while True:
+            await asyncio.sleep(FLUSH_INTERVAL)
+            if not self._unwritten:
+                continue
+            loads, self._unwritten = self._unwritten, {}
+            with suppress(DatabaseUnavailable):
+                async with self._database.transaction() as connection:
+                    written = await add_loads(connection, loads)
+                for server_id, load in written.items():
+                    self.pool.set_load(server_id, load)
+            for server_id, load in loads.items():
+                self.pool.promise(server_id, -load)

@@ -1,0 +1,45 @@
+"""What every handler of one gateway process works with. Opened by the lifespan, closed by it."""
+
+from dataclasses import dataclass, field
+
+from gateway.authentication import Call, Keys
+from gateway.meeting_lists import MeetingLists
+from gateway.pool_view import PoolView
+from meetingpool.bbb.answers import Answer
+from meetingpool.bbb.client import Client
+from meetingpool.clock import Clock
+from meetingpool.database.engine import Database
+from meetingpool.domain.meetings import Meeting, host_id_of
+from meetingpool.domain.servers import Server
+from meetingpool.operations.place_meeting import MeetingPlacer
+from meetingpool.settings import Settings
+
+
+@dataclass(slots=True)
+class Readiness:
+    """Whether new requests should come here. `draining` is set when the process is told to stop."""
+
+    draining: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gateway:
+    settings: Settings
+    keys: Keys
+    clock: Clock
+    database: Database
+    client: Client
+    view: PoolView
+    placer: MeetingPlacer
+    lists: MeetingLists
+    readiness: Readiness = field(default_factory=Readiness)
+
+    def server_of(self, meeting: Meeting) -> Server | None:
+        return self.view.pool.servers.get(meeting.server_id)
+
+    async def relay(self, call: Call, meeting: Meeting, server: Server) -> Answer:
+        """The answer of the meeting's server to a call about it. Raises ServerFailure."""
+        parameters = {**call.parameters, "meetingID": host_id_of(meeting.key)}
+        return await self.client.call(
+            server.url, server.secret, call.name, parameters.items(), deadline=self.settings.response_timeout
+        )

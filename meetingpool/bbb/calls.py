@@ -1,0 +1,44 @@
+"""The catalogue of calls: which methods each takes, and which kinds of body. Source: BBB's UrlMappings and content-type rules."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class BodyKind(Enum):
+    """What a request's body is. Only a form can hold parameters; a multipart body is accepted and holds none for us."""
+
+    FORM = "application/x-www-form-urlencoded"
+    MULTIPART = "multipart/form-data"
+    XML = "application/xml"
+
+    @classmethod
+    def of(cls, content_type: str) -> "BodyKind | None":
+        """The kind that a Content-Type header names, its parameters and case ignored; None for any other."""
+        media_type = content_type.partition(";")[0].strip().lower()
+        return cls.XML if media_type == "text/xml" else next((kind for kind in cls if kind.value == media_type), None)
+
+
+@dataclass(frozen=True, slots=True)
+class CallSpec:
+    """A call of the API: its name as signed, and what it accepts."""
+
+    name: str
+    methods: frozenset[str]
+    bodies: frozenset[BodyKind]
+
+
+_FORMS = frozenset({BodyKind.FORM, BodyKind.MULTIPART})
+_READ = frozenset({"GET", "HEAD"})
+_READ_OR_POST = _READ | {"POST"}
+
+CALLS = {
+    spec.name: spec
+    for spec in (
+        CallSpec("create", _READ_OR_POST, _FORMS | {BodyKind.XML}),
+        CallSpec("join", _READ, _FORMS),
+        CallSpec("isMeetingRunning", _READ_OR_POST, _FORMS),
+        CallSpec("end", _READ_OR_POST, _FORMS),
+        CallSpec("getMeetingInfo", _READ_OR_POST, _FORMS),
+        CallSpec("getMeetings", _READ_OR_POST, _FORMS),
+    )
+}

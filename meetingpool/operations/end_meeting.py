@@ -1,0 +1,41 @@
+"""Ends meetings: what the gateway notes when a front end ended one, and what an administrator's `meetings end` does."""
+
+from meetingpool.bbb.client import Client
+from meetingpool.bbb.errors import ServerFailure
+from meetingpool.database import meetings
+from meetingpool.database.engine import Database
+from meetingpool.domain.meetings import Meeting, MeetingState, host_id_of
+from meetingpool.domain.pool import Pool
+from meetingpool.domain.servers import Server
+
+_OPEN = (MeetingState.RESERVING, MeetingState.LIVE, MeetingState.UNKNOWN, MeetingState.LOST)
+
+
+class EndFailed(Exception):
+    """The server did not end the meeting."""
+
+
+async def mark_ending(database: Database, pool: Pool | None, meeting: Meeting) -> None:
+    """The server accepted an end: it stays the meeting's until a poll no longer finds it there."""
+    async with database.transaction() as connection:
+        ending = await meetings.set_state(connection, meeting, MeetingState.ENDING, allowed=_OPEN)
+    if ending and pool:
+        pool.put_meeting(ending, host_id_of(meeting.key))
+
+
+async def end_on_server(client: Client, server: Server, meeting: Meeting, *, deadline: float) -> None:
+    """Ends a meeting as an administrator: with the moderator password that its server tells.
+
+    A meeting that is not there any more is ended. Raises EndFailed with the reason.
+    """
+    host_id = [("meetingID", host_id_of(meeting.key))]
+    try:
+        info = await client.call(server.url, server.secret, "getMeetingInfo", host_id, deadline=deadline)
+        if info.message_key == "notFound":
+            return
+        password = [("password", info.text("moderatorPW"))] if info.text("moderatorPW") else []
+        ended = await client.call(server.url, server.secret, "end", [*host_id, *password], deadline=deadline)
+    except ServerFailure as error:
+        raise EndFailed(f"Server {server.id} did not answer: {error}") from error
+    if not ended.succeeded and ended.message_key != "notFound":
+        raise EndFailed(f"Server {server.id} refused to end the meeting: {ended.message_key}")

@@ -1,0 +1,54 @@
+"""A simulated server together with its port: what faults, restarts and the end of the fleet act upon."""
+
+import asyncio
+import contextlib
+from typing import Any
+
+from simulator.faults import NO_FAULTS, Faults
+from simulator.listener import Listener
+from simulator.server import SimulatedServer
+
+
+class Host:
+    def __init__(self, server: SimulatedServer, listener: Listener) -> None:
+        self.server = server
+        self._listener = listener
+        self._recovery: asyncio.Task[None] | None = None
+
+    async def start(self, application: Any) -> None:
+        await self._listener.open(application)
+
+    async def stop(self) -> None:
+        await self._cancel_recovery()
+        await self._listener.close()
+
+    async def set_faults(self, faults: Faults, seconds: float | None = None) -> None:
+        """Replaces the faults of the server, for good or for so many seconds."""
+        await self._cancel_recovery()
+        await self._apply(faults)
+        if seconds is not None:
+            self._recovery = asyncio.create_task(self._recover_after(seconds))
+
+    async def restart(self, *, keep_state: bool) -> None:
+        """Breaks every connection and gives up every call in flight; without `keep_state` the meetings are gone too."""
+        if not keep_state:
+            self.server.forget_everything()
+        await self._listener.interrupt()
+
+    async def _apply(self, faults: Faults) -> None:
+        self.server.faults = faults
+        if faults.refuse:
+            await self._listener.refuse()
+        else:
+            await self._listener.accept()
+
+    async def _recover_after(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+        await self._apply(NO_FAULTS)
+
+    async def _cancel_recovery(self) -> None:
+        if self._recovery is not None:
+            self._recovery.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._recovery
+            self._recovery = None
