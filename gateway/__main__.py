@@ -5,7 +5,6 @@ finishes what is under way.
 """
 
 import asyncio
-import signal
 import socket
 import sys
 from types import FrameType
@@ -40,7 +39,8 @@ class DrainingServer(uvicorn.Server):
 def main() -> int:
     try:
         settings = read_settings()
-    except SettingsError as error:
+        asyncio.run(require_database(settings.database_url))
+    except (SettingsError, DatabaseUnavailable, WrongRevision) as error:
         print(error, file=sys.stderr)
         return 1
     configure_logs(process="gateway", log_format=settings.log_format, level=settings.log_level)
@@ -78,5 +78,4 @@ def open_socket(settings: Settings) -> socket.socket:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     sys.exit(main())

@@ -9,7 +9,6 @@ from typing import TypedDict
 from starlette.applications import Starlette
 
 from gateway.authentication import Keys
-from gateway.bbb_api import unexpected_error
 from gateway.meeting_lists import MeetingLists
 from gateway.pool_view import PoolView
 from gateway.routes import routes
@@ -38,7 +37,7 @@ def create_app(settings: Settings, readiness: Readiness, clock: Clock | None = N
         async with open_gateway(settings, readiness, clock or SystemClock()) as gateway:
             yield {"gateway": gateway}
 
-    return Starlette(routes=routes, lifespan=lifespan, exception_handlers={Exception: unexpected_error})
+    return Starlette(routes=routes, lifespan=lifespan)
 
 
 @asynccontextmanager

@@ -46,9 +46,6 @@ async def bbb_api(request: Request) -> Response:
         return await HANDLERS[name](gateway, call)
     except EXPECTED as error:
         return refusal(api_error(error, name, call.text("meta_server-tag") if call else None))
-
-
-async def unexpected_error(request: Request, error: Exception) -> Response:
-    """A defect of ours: logged with its traceback, and told to the caller without one, in the caller's format."""
-    log.error("unexpected_error", path=request.url.path, exc_info=error)
-    return refusal(InternalError("Something went wrong; please try again."))
+    except Exception:  # the outermost frame of a call: a defect of ours is no reason for an HTML page
+        log.exception("unexpected_error", call=name)
+        return refusal(InternalError("Something went wrong; please try again."))

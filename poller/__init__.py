@@ -1,0 +1,1 @@
+"""The poller: watches the servers. One process leads and polls, any others stand by."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from meetingpool.bbb.checksum import matching_secret
 from meetingpool.bbb.errors import ChecksumError, UnsupportedContentType
-from meetingpool.bbb.query import RawQuery, encode_as_java, read_parameters, split_query
+from meetingpool.bbb.query import RawQuery, read_parameters, signed_as_java, split_query
 
 FORM = "application/x-www-form-urlencoded"
 XML_TYPES = frozenset({"application/xml", "text/xml"})
@@ -51,7 +51,7 @@ def read_signed_parameters(request: Request) -> SignedParameters:
         # Fields beside a query are parameters although nothing signs them: so it is in BBB.
         return SignedParameters({**fields, **read_parameters(query.tokens)}, query, (query.signed,))
     # The documentation signs an empty query, the code a query rebuilt from the fields.
-    return SignedParameters(fields, form, (encode_as_java(fields.items()).encode(), b""))
+    return SignedParameters(fields, form, (signed_as_java(form.tokens), b""))
 
 
 def require_content_type(request: Request, accepted: frozenset[str]) -> None:

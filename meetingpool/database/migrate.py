@@ -11,7 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
-from meetingpool.database.engine import Database, sqlalchemy_url
+from meetingpool.database.engine import Database, DatabaseUnavailable, sqlalchemy_url
 
 # Any number that nobody else uses for an advisory lock in this database.
 _LOCK = 0x6D656574
@@ -40,6 +40,17 @@ async def require_revision(database: Database) -> None:
     if current is None or current in _known_revisions():
         raise WrongRevision(f"The database is at revision {current or 'none'}, {needed} is needed: run `meetingpool db upgrade`")
     raise WrongRevision(f"The database is at revision {current}, which this version does not know: install the newer version")
+
+
+async def require_database(database_url: str | None) -> None:
+    """What a process checks before it starts. Raises DatabaseUnavailable or WrongRevision, with what to do."""
+    if database_url is None:
+        raise DatabaseUnavailable("This process needs MEETINGPOOL_DATABASE_URL; `meetingpool up` sets it for its processes")
+    database = Database(database_url, name="check", pool_size=1)
+    try:
+        await require_revision(database)
+    finally:
+        await database.close()
 
 
 async def upgrade(database_url: str) -> None:

@@ -1,0 +1,53 @@
+"""The poller process: `python -m poller`. Started by `meetingpool poller`, `meetingpool poll run` and `meetingpool up`."""
+
+import asyncio
+import random
+import signal
+import sys
+
+from meetingpool.clock import SystemClock
+from meetingpool.database.engine import Database, DatabaseUnavailable
+from meetingpool.database.migrate import WrongRevision, require_database
+from meetingpool.logs import configure_logs
+from meetingpool.operations.poll_rules import poll_rules
+from meetingpool.settings import Settings, SettingsError, read_settings
+from poller.leadership import Leadership
+from poller.watch import WatchSettings
+
+
+def main() -> int:
+    try:
+        settings = read_settings()
+        configure_logs(process="poller", log_format=settings.log_format, level=settings.log_level)
+        asyncio.run(run(settings))
+    except (SettingsError, DatabaseUnavailable, WrongRevision) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+async def run(settings: Settings) -> None:
+    """Polls until told to stop. Raises DatabaseUnavailable or WrongRevision at the start only."""
+    await require_database(settings.database_url)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    database = Database(str(settings.database_url), name="poller", pool_size=3)
+    try:
+        await Leadership(database, watch_settings(settings), SystemClock(), random.Random()).run(stop)  # noqa: S311
+    finally:
+        await database.close()
+
+
+def watch_settings(settings: Settings) -> WatchSettings:
+    return WatchSettings(
+        interval=settings.poll_interval,
+        connect_timeout=settings.connect_timeout,
+        response_timeout=settings.response_timeout,
+        rules=poll_rules(settings),
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,166 @@
+"""The leader's work: one scheduled job per server polls it, one task writes all that has come in since the last write.
+
+So a server that hangs delays nobody, and a round over hundreds of servers is a handful of transactions. Started by Leadership.
+"""
+
+import asyncio
+import random
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from types import TracebackType
+from typing import Self
+
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from apscheduler.triggers.interval import IntervalTrigger
+
+from meetingpool.bbb.client import Client
+from meetingpool.clock import Clock
+from meetingpool.database.engine import Database, DatabaseUnavailable
+from meetingpool.database.leases import StaleEpoch, fence
+from meetingpool.database.servers import all_servers
+from meetingpool.domain.health import half_of_the_pool_fails
+from meetingpool.domain.servers import AdminState, Server, ServerId
+from meetingpool.logs import get_logger
+from meetingpool.operations.poll_server import ServerPoller
+from meetingpool.operations.record_polls import Poll, PollRules, Recorded, record_polls
+
+LEASE = "poller"
+# Polls that come in within this time are written together, in seconds.
+GATHER = 0.1
+RETRY_WRITE = 1.0
+# A poll's deadline as a part of the interval, so that one is over before the next begins.
+DEADLINE_OF_INTERVAL = 0.8
+
+log = get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WatchSettings:
+    """`interval`: seconds between two polls of a server."""
+
+    interval: float
+    connect_timeout: float
+    response_timeout: float
+    rules: PollRules
+
+
+class Watch:
+    """Polls all servers while open. `overtaken` turns true when another process leads by now."""
+
+    def __init__(self, database: Database, settings: WatchSettings, clock: Clock, epoch: int) -> None:
+        self.overtaken = False
+        self._database = database
+        self._settings = settings
+        self._clock = clock
+        self._epoch = epoch
+        self._servers: dict[ServerId, Server] = {}
+        self._reached: dict[ServerId, bool] = {}
+        self._waiting: dict[ServerId, Poll] = {}
+        self._has_waiting = asyncio.Event()
+        self._known_orphans: set[tuple[ServerId, str]] = set()
+        self._panic = False
+        self._client = Client(connect_timeout=settings.connect_timeout)
+        self._scheduler = AsyncIOScheduler(job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None})
+
+    async def __aenter__(self) -> Self:
+        deadline = min(self._settings.response_timeout, self._settings.interval * DEADLINE_OF_INTERVAL)
+        self._poller = ServerPoller(await self._client.__aenter__(), self._clock, deadline=deadline)
+        self._writing = asyncio.create_task(self._write())
+        self._scheduler.start()
+        try:
+            await self.follow_servers()
+        except DatabaseUnavailable:
+            log.warning("database_unreachable")
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._scheduler.shutdown(wait=False)
+        self._writing.cancel()
+        await asyncio.gather(self._writing, return_exceptions=True)
+        await self._client.__aexit__(kind, error, trace)
+
+    async def follow_servers(self) -> None:
+        """Reads which servers there are, and gives each a job. Raises DatabaseUnavailable."""
+        async with self._database.transaction() as connection:
+            servers = {server.id: server for server in await all_servers(connection)}
+        for gone in self._servers.keys() - servers.keys():
+            self._scheduler.remove_job(gone)
+            self._reached.pop(gone, None)
+            self._poller.forget(gone)
+        new = servers.keys() - self._servers.keys()
+        self._servers = servers
+        for server_id in new:
+            self._schedule(server_id)
+
+    def reschedule(self) -> None:
+        """Begins the intervals of all servers anew."""
+        for server_id in self._servers:
+            self._schedule(server_id)
+
+    def _schedule(self, server_id: ServerId) -> None:
+        # Spread over the interval from the start, so that the pool is not polled in one burst for ever.
+        first = datetime.now().astimezone() + timedelta(seconds=random.uniform(0, min(1.0, self._settings.interval)))  # noqa: S311
+        self._scheduler.add_job(
+            self._poll,
+            IntervalTrigger(seconds=self._settings.interval, jitter=self._settings.interval * 0.05),
+            args=[server_id],
+            id=server_id,
+            next_run_time=first,
+            replace_existing=True,
+        )
+
+    async def _poll(self, server_id: ServerId) -> None:
+        server = self._servers.get(server_id)
+        if server is None:
+            return
+        poll = await self._poller.poll(server)
+        self._reached[server_id] = poll.meetings is not None
+        self._waiting[server_id] = poll
+        self._has_waiting.set()
+
+    async def _write(self) -> None:
+        while not self.overtaken:
+            await self._has_waiting.wait()
+            await asyncio.sleep(GATHER)
+            batch, self._waiting = self._waiting, {}
+            self._has_waiting.clear()
+            try:
+                await self._record(batch)
+            except StaleEpoch:
+                log.warning("overtaken", epoch=self._epoch)
+                self.overtaken = True
+            except DatabaseUnavailable:
+                log.warning("polls_not_written", servers=len(batch))
+                self._waiting = {**batch, **self._waiting}
+                await asyncio.sleep(RETRY_WRITE)
+                self._has_waiting.set()
+
+    async def _record(self, batch: dict[ServerId, Poll]) -> None:
+        panic = self._pool_fails()
+        async with self._database.transaction() as connection:
+            await fence(connection, LEASE, self._epoch)
+            recorded = await record_polls(connection, batch, self._settings.rules, self._clock, panic=panic)
+        self._log(batch, recorded)
+
+    def _pool_fails(self) -> bool:
+        watched = [server for server in self._servers.values() if server.admin_state is not AdminState.DISABLED]
+        panic = half_of_the_pool_fails(self._reached.get(server.id, True) for server in watched)
+        if panic != self._panic:
+            self._panic = panic
+            log.error("more_than_half_of_the_pool_fails") if panic else log.info("pool_answers_again")
+        return panic
+
+    def _log(self, batch: dict[ServerId, Poll], recorded: Recorded) -> None:
+        for change in recorded.changes:
+            (health_before, admin_before), (health, admin) = change.before, change.after
+            if health is not health_before:
+                reason = batch[change.server_id].error
+                log.warning("server_health", server=change.server_id, health=health, was=health_before, reason=reason)
+            if admin is not admin_before:
+                log.info("server_retired", server=change.server_id, was=admin_before)
+        for key in recorded.gone:
+            log.info("meeting_over", tenant=key.tenant, meeting=key.meeting_id)
+        for server_id, host_id, internal_id, mapped_to in recorded.orphans:
+            if (server_id, internal_id) not in self._known_orphans:
+                self._known_orphans.add((server_id, internal_id))
+                log.error("orphaned_copy", server=server_id, meeting=host_id, internal_id=internal_id, belongs_to=mapped_to)
