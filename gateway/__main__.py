@@ -13,6 +13,8 @@ import uvicorn
 
 from gateway.app import create_app
 from gateway.state import Readiness
+from meetingpool.database.engine import DatabaseUnavailable
+from meetingpool.database.migrate import WrongRevision, require_database
 from meetingpool.logs import configure_logs, get_logger
 from meetingpool.settings import Settings, SettingsError, read_settings
 
