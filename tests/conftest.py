@@ -12,6 +12,7 @@ from sqlalchemy import make_url
 from meetingpool.database import migrate
 from meetingpool.database.embedded import acquire_embedded
 from meetingpool.database.engine import Database, plain_url
+from tests.pool import FrontEnd, RunningPool, running_pool
 
 
 def _with_database(url: str, name: str) -> str:
@@ -52,3 +53,15 @@ async def database(database_url: str) -> AsyncIterator[Database]:
     database = Database(database_url, name="test", pool_size=5)
     yield database
     await database.close()
+
+
+@pytest.fixture
+async def pool(database_url: str) -> AsyncIterator[RunningPool]:
+    """Three enabled servers, polled once."""
+    async with running_pool(database_url) as pool:
+        yield pool
+
+
+@pytest.fixture
+async def front_end(pool: RunningPool) -> FrontEnd:
+    return await pool.front_end()
