@@ -12,30 +12,38 @@ from types import FrameType
 import uvicorn
 
 from gateway.app import create_app
+from gateway.listener import SETTLING_SECONDS, open_listener, turn_away_new_connections
 from gateway.state import Readiness
 from meetingpool.database.engine import DatabaseUnavailable
 from meetingpool.database.migrate import WrongRevision, require_database
 from meetingpool.logs import configure_logs, get_logger
-from meetingpool.settings import Settings, SettingsError, read_settings
+from meetingpool.settings import SettingsError, read_settings
 
 GRACEFUL_SHUTDOWN_SECONDS = 20
 BACKLOG = 2048
 
 
 class DrainingServer(uvicorn.Server):
-    """Waits between the signal and the closing of the port, so that whoever balances gateways can turn away first."""
+    """Told to stop, it waits for whoever balances gateways to turn away, then for handshakes to settle, then stops."""
 
-    def __init__(self, config: uvicorn.Config, readiness: Readiness, drain_delay: float) -> None:
+    def __init__(self, config: uvicorn.Config, readiness: Readiness, listener: socket.socket, drain_delay: float) -> None:
         super().__init__(config)
         self._readiness = readiness
+        self._listener = listener
         self._drain_delay = drain_delay
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        get_logger().info("listening", address="{}:{}".format(*self._listener.getsockname()[:2]))
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if self._readiness.draining:
             super().handle_exit(sig, frame)
             return
         self._readiness.draining = True
-        asyncio.get_running_loop().call_later(self._drain_delay, setattr, self, "should_exit", True)
+        loop = asyncio.get_running_loop()
+        loop.call_later(self._drain_delay, turn_away_new_connections, self._listener)
+        loop.call_later(self._drain_delay + SETTLING_SECONDS, setattr, self, "should_exit", True)
 
 
 def main() -> int:
@@ -60,23 +68,14 @@ def main() -> int:
         timeout_keep_alive=65,
         timeout_graceful_shutdown=GRACEFUL_SHUTDOWN_SECONDS,
     )
-    server = DrainingServer(config, readiness, settings.drain_delay)
     try:
-        server.run(sockets=[open_socket(settings)])
+        listener = open_listener(settings.bind, settings.port)
     except OSError as error:
         get_logger().error("port_not_opened", address=settings.bind, port=settings.port, reason=error.strerror)
         return 1
+    server = DrainingServer(config, readiness, listener, settings.drain_delay)
+    server.run(sockets=[listener])
     return 0 if server.started else 1
-
-
-def open_socket(settings: Settings) -> socket.socket:
-    """A listening socket of this process alone; the kernel shares connections out among all of them on the port."""
-    family = socket.AF_INET6 if ":" in settings.bind else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    listener.bind((settings.bind, settings.port))
-    return listener
 
 
 if __name__ == "__main__":

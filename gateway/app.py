@@ -1,7 +1,9 @@
 """The only wiring of the gateway: settings in, ASGI application out."""
 
 import asyncio
+import os
 import random
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TypedDict
@@ -19,10 +21,13 @@ from meetingpool.clock import Clock, SystemClock
 from meetingpool.database.engine import Database
 from meetingpool.database.migrate import require_revision
 from meetingpool.domain.pool import Pool
+from meetingpool.logs import get_logger
 from meetingpool.operations.place_meeting import MeetingPlacer
 from meetingpool.settings import Settings
 
 LOAD_TIMEOUT = 30.0
+
+log = get_logger()
 
 
 class State(TypedDict):
@@ -62,6 +67,7 @@ async def open_gateway(settings: Settings, readiness: Readiness, clock: Clock) -
                 expected_users=expected_users,
             )
             following = asyncio.create_task(view.run())
+            following.add_done_callback(_stop_if_broken)
             try:
                 await asyncio.wait_for(view.loaded.wait(), LOAD_TIMEOUT)
                 yield Gateway(
@@ -83,3 +89,10 @@ async def open_gateway(settings: Settings, readiness: Readiness, clock: Clock) -
                 await asyncio.gather(following, return_exceptions=True)
     finally:
         await database.close()
+
+
+def _stop_if_broken(following: "asyncio.Task[None]") -> None:
+    """A process whose picture of the pool no longer follows must not go on serving: it stops, to be started again."""
+    if not following.cancelled() and (error := following.exception()):
+        log.critical("pool_view_broke", exc_info=error)
+        os.kill(os.getpid(), signal.SIGTERM)

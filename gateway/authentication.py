@@ -16,7 +16,7 @@ from meetingpool.bbb.query import RawQuery, read_parameters, signed_as_java, spl
 from meetingpool.domain.meetings import DEFAULT_TENANT, MeetingKey
 
 MAX_QUERY_BYTES = 256 * 1024
-MAX_FORM_BYTES = 1024 * 1024
+MAX_FORM_BYTES = 256 * 1024
 MAX_XML_BYTES = 64 * 1024 * 1024
 
 

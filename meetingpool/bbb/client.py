@@ -14,7 +14,7 @@ from yarl import URL
 
 from meetingpool.bbb.answers import Answer, read_answer
 from meetingpool.bbb.checksum import Algorithm, sign
-from meetingpool.bbb.errors import ConnectionLost, NothingSent, ReplyTimedOut, UnusableAnswer
+from meetingpool.bbb.errors import ConnectionLost, NothingSent, ReplyTimedOut, RequestRejected, UnusableAnswer
 from meetingpool.bbb.query import encode
 
 MAX_ANSWER_BYTES = 50 * 1024 * 1024
@@ -84,13 +84,15 @@ class Client:
     ) -> Answer:
         """Calls a server and returns its answer, be it SUCCESS or FAILED.
 
-        `deadline` is the number of seconds for the whole exchange. Raises NothingSent or OutcomeUnknown.
+        `deadline` is the number of seconds for the whole exchange. Raises NothingSent, RequestRejected or OutcomeUnknown.
         """
         return read_answer(await self.fetch(signed_url(endpoint, secret, call, parameters), deadline=deadline, body=body))
 
     async def fetch(self, url: str, *, deadline: float, body: Body | None = None) -> bytes:
-        """The body of a 200 reply to `url`. Raises NothingSent or OutcomeUnknown."""
+        """The body of a 200 reply to `url`. Raises NothingSent, RequestRejected or OutcomeUnknown."""
         reply = await self.get(url, deadline=deadline, body=body)
+        if 400 <= reply.status < 500:
+            raise RequestRejected(f"the host turned the request away with HTTP status {reply.status}")
         if reply.status != 200:
             raise UnusableAnswer(f"the server answered with HTTP status {reply.status}")
         return reply.body

@@ -5,6 +5,7 @@
         MeetingNotFound, ServerUnavailable, ServerTagUnavailable, InternalError
     ServerFailure               a server gave no usable answer
         NothingSent             the request never left us: it is safe to ask another server
+        RequestRejected         the web server in front of BBB turned the request away: BBB did nothing
         OutcomeUnknown          the request left, and we do not know what the server did with it
             ReplyTimedOut
             ConnectionLost
@@ -75,6 +76,10 @@ class ServerFailure(Exception):
 
 class NothingSent(ServerFailure):
     """The connection could not be opened, so the server has seen nothing of the request."""
+
+
+class RequestRejected(ServerFailure):
+    """The host answered with an HTTP status of 400 to 499. BBB itself answers with 200, so it has not seen the request."""
 
 
 class OutcomeUnknown(ServerFailure):

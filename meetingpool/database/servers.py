@@ -77,7 +77,11 @@ async def insert_server(connection: Connection, server: Server) -> None:
 
 
 async def update_server(connection: Connection, server_id: ServerId, changes: Mapping[str, Any]) -> None:
-    await connection.execute(update(servers).where(servers.c.id == server_id).values(**changes))
+    """Raises ServerExists when the new URL is another server's."""
+    try:
+        await connection.execute(update(servers).where(servers.c.id == server_id).values(**changes))
+    except IntegrityError as error:
+        raise ServerExists(f"Another server has the URL {changes.get('url')} already") from error
     await notify(connection, "servers", [server_id])
 
 

@@ -13,7 +13,7 @@ from functools import partial
 
 from meetingpool.bbb.answers import Answer
 from meetingpool.bbb.client import Body, Client
-from meetingpool.bbb.errors import NothingSent, OutcomeUnknown, ServerFailure
+from meetingpool.bbb.errors import NothingSent, OutcomeUnknown, RequestRejected, ServerFailure
 from meetingpool.bbb.meetings import GENERATION_METADATA
 from meetingpool.clock import Clock
 from meetingpool.database import meetings
@@ -81,6 +81,9 @@ class MeetingPlacer:
             except NothingSent:
                 refused.add(attempt.meeting.server_id)
                 attempt = await self._move_on(create, attempt, refused)
+            except RequestRejected as error:
+                await self._withdraw(attempt)
+                raise CreateFailed from error
             except OutcomeUnknown as error:
                 await self._pin(attempt, error)
                 raise CreateFailed from error
@@ -186,8 +189,8 @@ class MeetingPlacer:
                 raise
         try:
             return await self._send(create, attempt, deadline)
-        except NothingSent as error:
-            # The first request may have been carried out: refusing the second does not undo that.
+        except (NothingSent, RequestRejected) as error:
+            # The first request may have been carried out: turning the second away does not undo that.
             raise OutcomeUnknown(str(error)) from error
 
     async def _send(self, create: Create, attempt: Attempt, deadline: float) -> Answer:

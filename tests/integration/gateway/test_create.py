@@ -151,6 +151,13 @@ async def test_a_server_that_answers_with_a_web_page_keeps_the_meeting(pool: Run
     assert row.state is MeetingState.UNKNOWN
 
 
+async def test_a_request_that_the_host_turned_away_leaves_nothing(pool: RunningPool, front_end: FrontEnd) -> None:
+    for server in pool.fleet.servers:
+        await pool.fleet.set_faults(server, Faults(http_status=414, calls=CREATE))
+    assert key_of(await front_end.create("long")) == "internalError"
+    assert await meeting_row(pool.database, "long") is None
+
+
 async def test_a_refusal_of_the_server_is_passed_on_and_leaves_nothing(pool: RunningPool, front_end: FrontEnd) -> None:
     answer = await front_end.ask("create", meetingID="nameless")
     assert key_of(answer) == "validationError"

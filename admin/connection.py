@@ -1,0 +1,93 @@
+"""How a command reaches the database: the one of the settings, or the embedded one for as long as the command runs."""
+
+import asyncio
+import signal
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
+from typing import TypeVar
+
+from meetingpool.database.embedded import acquire_embedded
+from meetingpool.database.engine import Connection, Database
+from meetingpool.database.migrate import WrongRevision, current_revision, require_revision, upgrade
+from meetingpool.settings import Settings, read_settings
+
+T = TypeVar("T")
+
+_STOPPING = (signal.SIGINT, signal.SIGTERM)
+
+
+def with_database(work: Callable[[Database, Settings], Awaitable[T]]) -> T:
+    """What `work` returns, done on a database of the right revision. Raises DatabaseUnavailable or WrongRevision."""
+    settings = read_settings()
+    with database_url(settings) as url:
+        return asyncio.run(_work_on(url, settings, work))
+
+
+@contextmanager
+def database_url(settings: Settings) -> Iterator[str]:
+    """The URL of the database, which is there until the context ends. SIGTERM raises KeyboardInterrupt in it, as SIGINT does."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if settings.database_url:
+        yield settings.database_url
+        return
+    with ExitStack() as held:
+        with _undisturbed():
+            embedded = acquire_embedded(settings.data_dir)
+            held.callback(_undisturbed()(embedded.release))
+        yield embedded.url
+
+
+async def upgrade_schema(url: str) -> None:
+    """Brings the database to the needed revision. Raises DatabaseUnavailable, or WrongRevision when it is of a newer version."""
+    database = Database(url, name="upgrade", pool_size=1)
+    try:
+        await current_revision(database)
+        await upgrade(url)
+        await require_revision(database)
+    finally:
+        await database.close()
+
+
+@asynccontextmanager
+async def changing(database: Database, *, dry_run: bool) -> AsyncIterator[Connection]:
+    """A transaction that does everything and is thrown away at its end when `dry_run`."""
+    with suppress(_ThrownAway):
+        async with database.transaction() as connection:
+            yield connection
+            if dry_run:
+                raise _ThrownAway
+
+
+class _ThrownAway(Exception):
+    """Ends a transaction without a trace."""
+
+
+async def _work_on(url: str, settings: Settings, work: Callable[[Database, Settings], Awaitable[T]]) -> T:
+    database = Database(url, name="command", pool_size=2)
+    try:
+        await _require_schema(database, settings)
+        return await work(database, settings)
+    finally:
+        await database.close()
+
+
+async def _require_schema(database: Database, settings: Settings) -> None:
+    try:
+        await require_revision(database)
+    except WrongRevision:
+        # Nobody else can have meant to prepare an embedded database that is new.
+        if settings.database_url or await current_revision(database):
+            raise
+        await upgrade(database.url)
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Holds signals back, also from the programs that are started meanwhile, so that no half-started server stays behind."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -1,0 +1,151 @@
+"""What `meetings list`, `show` and `end` do."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import typer
+
+from admin.commands.arguments import Format
+from admin.output import Column, Listing, iso_time, write_record
+from admin.refusals import Refused
+from admin.server_changes import tell
+from meetingpool.bbb.client import Client
+from meetingpool.bbb.errors import ServerFailure
+from meetingpool.clock import SystemClock
+from meetingpool.database.engine import Database
+from meetingpool.database.meetings import all_meetings
+from meetingpool.database.servers import all_servers
+from meetingpool.domain.meetings import Meeting, host_id_of
+from meetingpool.domain.servers import Server
+from meetingpool.operations.end_meeting import mark_ending
+from meetingpool.operations.end_meetings import end_each
+from meetingpool.operations.find_server import server_named
+from meetingpool.settings import Settings
+
+# Scripts rely on these names.
+NAMES = ("id", "tenant", "server", "state", "users", "created_at")
+# What is shown of a server's getMeetingInfo, by our names; nothing that lets anybody into the meeting.
+_LIVE = {
+    "name": "meetingName",
+    "running": "running",
+    "recording": "recording",
+    "participants": "participantCount",
+    "moderators": "moderatorCount",
+    "create_time": "createTime",
+}
+_COLUMNS = [
+    Column("ID", lambda meeting: meeting["id"]),
+    Column("TENANT", lambda meeting: meeting["tenant"]),
+    Column("SERVER", lambda meeting: meeting["server"]),
+    Column("STATE", lambda meeting: meeting["state"]),
+    Column("USERS", lambda meeting: meeting["users"], is_number=True),
+    Column("CREATED", lambda meeting: meeting["created_at"] and iso_time(meeting["created_at"])),
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndOptions:
+    everything: bool
+    tenant: str | None
+    yes: bool
+    dry_run: bool
+
+
+async def list_meetings(database: Database, server: str | None, tenant: str | None) -> Listing:
+    """Meetings, the oldest first; only those on `server`, and of `tenant`, if given."""
+    async with database.transaction() as connection:
+        on = (await server_named(connection, server)).id if server else None
+        meetings = await all_meetings(connection)
+    return Listing(
+        names=NAMES,
+        records=[
+            record_of(meeting)
+            for meeting in meetings
+            if (on is None or meeting.server_id == on) and tenant in (None, meeting.key.tenant)
+        ],
+        columns=_COLUMNS,
+        when_empty="No meetings run",
+    )
+
+
+async def show_meeting(database: Database, settings: Settings, meeting_id: str, tenant: str | None, style: Format) -> None:
+    """Prints the mapping and what the server says. Raises Refused when there is no such meeting, or several."""
+    (meeting,) = await _find(database, [meeting_id], tenant)
+    servers = await _servers(database)
+    async with Client(connect_timeout=settings.connect_timeout) as client:
+        live = await _ask(client, servers[meeting.server_id], meeting, settings.response_timeout)
+    write_record(record_of(meeting) | {"internal_id": meeting.internal_id, "generation": meeting.generation} | live, style)
+
+
+async def end_meetings(database: Database, settings: Settings, meeting_ids: Sequence[str], options: EndOptions) -> None:
+    """Raises Refused when a meeting is not found, or its server did not end it."""
+    meetings = await _find(database, meeting_ids, options.tenant) if meeting_ids else await _all_of(database, options.tenant)
+    if options.everything and not (options.yes or options.dry_run) and not typer.confirm(f"End {len(meetings)} meetings?"):
+        raise Refused("Nothing is changed")
+    servers = await _servers(database)
+    not_ended: dict[Any, str] = {}
+    if not options.dry_run:
+        async with Client(connect_timeout=settings.connect_timeout) as client:
+            not_ended = dict(await end_each(client, SystemClock(), [(servers[m.server_id], m) for m in meetings]))
+    for meeting in meetings:
+        if reason := not_ended.get(meeting.key):
+            typer.echo(f"Meeting {meeting.key.meeting_id} is not ended: {reason}", err=True)
+            continue
+        if not options.dry_run:
+            await mark_ending(database, None, meeting)
+        tell(f"Meeting {meeting.key.meeting_id} is ended", dry_run=options.dry_run)
+    if not_ended:
+        raise Refused(
+            f"{len(not_ended)} of {len(meetings)} meetings are not ended: try again, or give up their server with "
+            "`meetingpool servers panic`"
+        )
+
+
+def record_of(meeting: Meeting) -> dict[str, Any]:
+    """The meeting under the stable names."""
+    return {
+        "id": meeting.key.meeting_id,
+        "tenant": meeting.key.tenant,
+        "server": meeting.server_id,
+        "state": meeting.state.value,
+        "users": meeting.users,
+        "created_at": meeting.created_at,
+    }
+
+
+async def _find(database: Database, meeting_ids: Sequence[str], tenant: str | None) -> list[Meeting]:
+    known = await _all_of(database, tenant)
+    return [_only(known, meeting_id) for meeting_id in dict.fromkeys(meeting_ids)]
+
+
+def _only(meetings: Sequence[Meeting], meeting_id: str) -> Meeting:
+    found = [meeting for meeting in meetings if meeting.key.meeting_id == meeting_id]
+    if not found:
+        raise Refused(f"No meeting found with id: {meeting_id}; `meetingpool meetings list` shows them all")
+    if len(found) > 1:
+        tenants = ", ".join(meeting.key.tenant for meeting in found)
+        raise Refused(f"Several tenants have a meeting {meeting_id}, name one by --tenant: {tenants}")
+    return found[0]
+
+
+async def _all_of(database: Database, tenant: str | None) -> list[Meeting]:
+    async with database.transaction() as connection:
+        return [meeting for meeting in await all_meetings(connection) if tenant in (None, meeting.key.tenant)]
+
+
+async def _servers(database: Database) -> dict[Any, Server]:
+    async with database.transaction() as connection:
+        return {server.id: server for server in await all_servers(connection)}
+
+
+async def _ask(client: Client, server: Server, meeting: Meeting, deadline: float) -> dict[str, str]:
+    """What the server says of a meeting, or why it says nothing."""
+    host_id = [("meetingID", host_id_of(meeting.key))]
+    try:
+        info = await client.call(server.url, server.secret, "getMeetingInfo", host_id, deadline=deadline)
+    except ServerFailure as error:
+        return {"server_says": str(error)}
+    if not info.succeeded:
+        return {"server_says": info.message_key}
+    return {ours: info.text(theirs) for ours, theirs in _LIVE.items()}

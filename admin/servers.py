@@ -1,0 +1,109 @@
+"""What `servers list` and `status` show."""
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+from admin.output import Column, Listing, Record, ago
+from meetingpool.database.engine import Database
+from meetingpool.database.servers import all_servers
+from meetingpool.domain.servers import Server, ServerId
+
+# Scripts rely on these names.
+NAMES = (
+    "id",
+    "url",
+    "admin_state",
+    "health",
+    "load",
+    "load_multiplier",
+    "tags",
+    "region",
+    "meetings",
+    "users",
+    "largest_meeting",
+    "videos",
+    "bbb_version",
+    "last_poll",
+)
+NO_SERVERS = "No servers are configured; `meetingpool servers add` adds one"
+
+_LIST_COLUMNS = [
+    Column("ID", lambda server: server["id"]),
+    Column("URL", lambda server: server["url"]),
+    Column("STATE", lambda server: server["admin_state"]),
+    Column("STATUS", lambda server: server["health"]),
+    Column("LOAD", lambda server: f"{server['load']:.2f}", is_number=True),
+    Column("MULTIPLIER", lambda server: f"{server['load_multiplier']:g}", is_number=True),
+    Column("VERSION", lambda server: server["bbb_version"]),
+    Column("TAG", lambda server: server["tags"]),
+    Column("REGION", lambda server: server["region"]),
+]
+_SECRET_COLUMN = Column("SECRET", lambda server: server["secret"])
+
+
+async def list_servers(database: Database, *, show_secrets: bool = False) -> Listing:
+    """All servers by their ids."""
+    async with database.transaction() as connection:
+        servers = await all_servers(connection)
+    secret: tuple[str, ...] = ("secret",) if show_secrets else ()
+    return Listing(
+        names=NAMES + secret,
+        records=[record_of(server, *secret) for server in servers],
+        columns=_LIST_COLUMNS + [_SECRET_COLUMN] * show_secrets,
+        when_empty=NO_SERVERS,
+    )
+
+
+async def status(database: Database) -> Listing:
+    """All servers by their host names, and what they carry together."""
+    async with database.transaction() as connection:
+        servers = await all_servers(connection)
+    servers.sort(key=lambda server: (server.host_name, server.url))
+    hosts = host_names_of(servers)
+    return Listing(
+        names=NAMES,
+        records=[record_of(server) for server in servers],
+        columns=_status_columns(hosts, time.time()),
+        when_empty=NO_SERVERS,
+        summary=summary_of(servers),
+    )
+
+
+def record_of(server: Server, *more: str) -> dict[str, Any]:
+    """The server under the stable names, and any `more` of its fields."""
+    return {name: getattr(server, name) for name in (*NAMES, *more)} | {"tags": sorted(server.tags)}
+
+
+def host_names_of(servers: Sequence[Server]) -> dict[ServerId, str]:
+    """The host names, with the port where several servers share a host."""
+    shared = Counter(server.host_name for server in servers)
+    return {server.id: urlsplit(server.url).netloc if shared[server.host_name] > 1 else server.host_name for server in servers}
+
+
+def summary_of(servers: Sequence[Server]) -> str:
+    open_servers = sum(server.takes_new_meetings for server in servers)
+    meetings, users = sum(server.meetings for server in servers), sum(server.users for server in servers)
+    videos = sum(server.videos for server in servers)
+    return f"{open_servers} of {len(servers)} servers take new meetings; {meetings} meetings, {users} users, {videos} videos"
+
+
+def _status_columns(hosts: dict[ServerId, str], now: float) -> list[Column]:
+    def host(server: Record) -> str:
+        return hosts[server["id"]]
+
+    return [
+        Column("HOSTNAME", host),
+        Column("STATE", lambda server: server["admin_state"]),
+        Column("STATUS", lambda server: server["health"]),
+        Column("MEETINGS", lambda server: server["meetings"], is_number=True),
+        Column("USERS", lambda server: server["users"], is_number=True),
+        Column("LARGEST", lambda server: server["largest_meeting"], is_number=True),
+        Column("VIDEOS", lambda server: server["videos"], is_number=True),
+        Column("LOAD", lambda server: f"{server['load']:.2f}", is_number=True),
+        Column("VERSION", lambda server: server["bbb_version"]),
+        Column("TAG", lambda server: server["tags"]),
+        Column("LAST POLL", lambda server: ago(server["last_poll"], now), is_number=True),
+    ]

@@ -1,0 +1,44 @@
+"""`python -m benchmarks [poll|calls] [--quick] [--json FILE]`: measures, prints tables, and keeps the figures if asked to."""
+
+import argparse
+import asyncio
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from benchmarks.calls import measure_calls
+from benchmarks.poll_round import measure_polls
+from benchmarks.results import calls_json, calls_table, polls_json, polls_table
+
+
+def main() -> int:
+    """The exit code: 1 when an answer was wrong, else 0. A goal that is missed is shown, not punished."""
+    parser = argparse.ArgumentParser(prog="benchmarks", description="CPU per poll round and per call, as ratios.")
+    parser.add_argument("what", nargs="?", choices=["poll", "calls"], help="default: both")
+    parser.add_argument("--quick", action="store_true", help="fewer rounds and requests: does it run, not how fast is it")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to FILE as well")
+    options = parser.parse_args()
+    results, errors = asyncio.run(_measure(options.what, quick=options.quick))
+    if options.json:
+        options.json.write_text(json.dumps(results, indent=2) + "\n")
+    return 1 if errors else 0
+
+
+async def _measure(what: str | None, *, quick: bool) -> tuple[dict[str, Any], int]:
+    results: dict[str, Any] = {"quick": quick}
+    errors = 0
+    if what != "poll":
+        costs, bare = await measure_calls(quick=quick)
+        errors = sum(cost.errors for cost in costs)
+        results["calls"] = calls_json(costs, bare)
+        print(calls_table(costs, bare), end="\n\n", flush=True)
+    if what != "calls":
+        cost = await measure_polls(quick=quick)
+        results["poll"] = polls_json(cost)
+        print(polls_table(cost), flush=True)
+    return results, errors
+
+
+if __name__ == "__main__":
+    sys.exit(main())

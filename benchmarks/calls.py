@@ -1,0 +1,232 @@
+"""What each call costs: the CPU of the gateway and of PostgreSQL per request.
+
+The reference is one bare Starlette route under the same web server, measured in the same rounds.
+"""
+
+import contextlib
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field
+from statistics import median
+
+from benchmarks.cpu import cpu_of
+from benchmarks.fleet import ATTENDEE_PASSWORD, MODERATOR_PASSWORD
+from benchmarks.load import Job, ask
+from benchmarks.pool import FilledPool, filled_pool
+from benchmarks.processes import ProcessFailed, free_port, running_module, wait_for_port
+from meetingpool.bbb.client import signed_url
+from meetingpool.domain.servers import AdminState
+
+SERVERS, MEETINGS, PEOPLE = 100, 5, 10
+FEW_SERVERS = 10
+ENDPOINT = "/bigbluebutton/api"
+SECRET = "front-end-secret"
+REQUESTS, QUICK_REQUESTS = 2000, 200
+ROUNDS = 3
+LIST_TRIES = 50
+
+PathOf = Callable[[int], str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One row of the table. `path` of the n-th request; `share` of the usual number of requests; `goal` for the ratio, if any."""
+
+    name: str
+    goal: float | None
+    path: PathOf
+    expected: str
+    times: int = 1
+    concurrency: int = 8
+    share: float = 1.0
+    servers: int = SERVERS
+
+
+@dataclass(slots=True)
+class CallCost:
+    """Seconds of CPU per request, one figure for each round, and the ratio to the bare route of the same round."""
+
+    name: str
+    goal: float | None
+    requests: int = 0
+    errors: int = 0
+    first_error: str = ""
+    gateway: list[float] = field(default_factory=list)
+    database: list[float] = field(default_factory=list)
+    ratios: list[float] = field(default_factory=list)
+
+    @property
+    def ratio(self) -> float:
+        return median(self.ratios)
+
+    @property
+    def database_share(self) -> float:
+        """The part of the cost that is PostgreSQL's."""
+        both = [gateway + database for gateway, database in zip(self.gateway, self.database, strict=True)]
+        return median(part / whole for part, whole in zip(self.database, both, strict=True))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bench:
+    """The running processes: a gateway on `pool`, and the bare route."""
+
+    pool: FilledPool
+    gateway_pid: int
+    gateway_port: int
+    bare_pid: int
+    bare_port: int
+
+
+async def measure_calls(*, quick: bool) -> tuple[list[CallCost], float]:
+    """The cost of every call, and the median of the bare route's seconds of CPU per request."""
+    requests = QUICK_REQUESTS if quick else REQUESTS
+    async with _bench() as bench:
+        catalogue = calls(bench.pool)
+        costs = {call.name: CallCost(name=call.name, goal=call.goal) for call in catalogue}
+        # The first round opens connections and prepares statements; it is not counted.
+        await _measure_round(bench, catalogue, QUICK_REQUESTS, 0, {})
+        bare = [await _measure_round(bench, catalogue, requests, number + 1, costs) for number in range(ROUNDS)]
+    return list(costs.values()), median(bare)
+
+
+def calls(pool: FilledPool) -> Sequence[Call]:
+    """In this order: what create new has made is ended by end, so that each round begins alike."""
+    known = [meeting for server in pool.servers for meeting in server.meetings]
+
+    def about_known(call: str, *parameters: tuple[str, str]) -> PathOf:
+        return lambda n: _signed(call, ("meetingID", known[n % len(known)]), *parameters)
+
+    def about_new(call: str, *parameters: tuple[str, str]) -> PathOf:
+        return lambda n: _signed(call, ("meetingID", f"new-meeting-{n}"), *parameters)
+
+    passwords = (("attendeePW", ATTENDEE_PASSWORD), ("moderatorPW", MODERATOR_PASSWORD))
+    join = (("fullName", "A Person"), ("password", ATTENDEE_PASSWORD), ("redirect", "true"))
+    create = (("name", "A room"), *passwords, ("meta_origin", "benchmark"))
+    end = ("password", MODERATOR_PASSWORD)
+    return (
+        Call(name="refused checksum", goal=2.5, path=_refused(about_known("join", *join)), expected="checksumError"),
+        Call(name="join", goal=3, path=about_known("join", *join), expected="HTTP/1.1 302 "),
+        Call(name="isMeetingRunning", goal=5, path=about_known("isMeetingRunning"), expected="<running>true</running>"),
+        Call(name="getMeetingInfo", goal=6, path=about_known("getMeetingInfo"), expected="<attendee>", times=PEOPLE),
+        _get_meetings("getMeetings, 100 servers", 150, SERVERS, share=0.02),
+        _get_meetings("getMeetings, 10 servers", 15, FEW_SERVERS, share=0.1),
+        Call(name="create, existing", goal=8, path=about_known("create", *create), expected="duplicateWarning"),
+        Call(name="create, new", goal=40, path=about_new("create", *create), expected="<messageKey/>", concurrency=64),
+        Call(name="end", goal=None, path=about_new("end", end), expected="sentEndMeetingRequest"),
+    )
+
+
+def _get_meetings(name: str, goal: float, servers: int, *, share: float) -> Call:
+    # One after the other: requests in flight at the same moment could be answered from one.
+    return Call(
+        name=name,
+        goal=goal,
+        path=lambda _: _signed("getMeetings"),
+        expected="<meeting>",
+        times=servers * MEETINGS,
+        concurrency=1,
+        share=share,
+        servers=servers,
+    )
+
+
+def _signed(call: str, *parameters: tuple[str, str]) -> str:
+    return signed_url(ENDPOINT, SECRET, call, parameters)
+
+
+def _refused(path: PathOf) -> PathOf:
+    return lambda n: f"{path(n)[:-8]}00000000"
+
+
+@contextlib.asynccontextmanager
+async def _bench() -> AsyncIterator[Bench]:
+    async with contextlib.AsyncExitStack() as stack:
+        pool = await stack.enter_async_context(filled_pool(servers=SERVERS, meetings=MEETINGS, people=PEOPLE))
+        gateway_port, bare_port = free_port(), free_port()
+        environment = {
+            "MEETINGPOOL_DATABASE_URL": pool.url,
+            "MEETINGPOOL_PORT": str(gateway_port),
+            "MEETINGPOOL_LOADBALANCER_SECRET": SECRET,
+            "MEETINGPOOL_DRAIN_DELAY": "0",
+        }
+        gateway = await stack.enter_async_context(running_module("gateway", environment=environment))
+        bare = await stack.enter_async_context(running_module("benchmarks.bare_route", str(bare_port)))
+        await wait_for_port(gateway_port, gateway)
+        await wait_for_port(bare_port, bare)
+        yield Bench(
+            pool=pool,
+            gateway_pid=gateway.pid,
+            gateway_port=gateway_port,
+            bare_pid=bare.pid,
+            bare_port=bare_port,
+        )
+
+
+async def _measure_round(
+    bench: Bench, catalogue: Sequence[Call], requests: int, number: int, costs: dict[str, CallCost]
+) -> float:
+    """Measures the bare route and every call once. Returns the seconds of CPU per request of the bare route."""
+    bare = await _bare_cost(bench, requests)
+    for call in catalogue:
+        paths = [call.path(number * REQUESTS + n) for n in range(max(5, round(requests * call.share)))]
+        async with _only(bench, call.servers):
+            cost = await _cost(bench, call, paths)
+        if total := costs.get(call.name):
+            _add(total, cost, bare)
+    return bare
+
+
+async def _bare_cost(bench: Bench, requests: int) -> float:
+    began = cpu_of(bench.bare_pid)
+    outcome = await ask(Job(port=bench.bare_port, paths=["/ok"] * (requests * 2), concurrency=8, expected="\r\n\r\nok"))
+    if outcome.wrong:
+        raise ProcessFailed(f"the bare route answered: {outcome.first_wrong}")
+    return (cpu_of(bench.bare_pid) - began) / (requests * 2)
+
+
+async def _cost(bench: Bench, call: Call, paths: list[str]) -> CallCost:
+    job = Job(port=bench.gateway_port, paths=paths, concurrency=call.concurrency, expected=call.expected, times=call.times)
+    began = cpu_of(bench.gateway_pid), bench.pool.database_cpu()
+    outcome = await ask(job)
+    return CallCost(
+        name=call.name,
+        goal=call.goal,
+        requests=len(paths),
+        errors=outcome.wrong,
+        first_error=outcome.first_wrong,
+        gateway=[(cpu_of(bench.gateway_pid) - began[0]) / len(paths)],
+        database=[(bench.pool.database_cpu() - began[1]) / len(paths)],
+    )
+
+
+def _add(total: CallCost, cost: CallCost, bare: float) -> None:
+    total.requests += cost.requests
+    total.errors += cost.errors
+    total.first_error = total.first_error or cost.first_error
+    total.gateway += cost.gateway
+    total.database += cost.database
+    total.ratios.append((cost.gateway[0] + cost.database[0]) / bare)
+
+
+@contextlib.asynccontextmanager
+async def _only(bench: Bench, servers: int) -> AsyncIterator[None]:
+    """Only the first so many servers are in use meanwhile, and the gateway knows."""
+    others = bench.pool.servers[servers:]
+    if not others:
+        yield
+        return
+    await bench.pool.set_admin_state(others, AdminState.DISABLED)
+    await _until_listed(bench, servers * MEETINGS)
+    try:
+        yield
+    finally:
+        await bench.pool.set_admin_state(others, AdminState.ENABLED)
+        await _until_listed(bench, SERVERS * MEETINGS)
+
+
+async def _until_listed(bench: Bench, meetings: int) -> None:
+    """Until getMeetings of the gateway lists so many. Raises ProcessFailed."""
+    job = Job(port=bench.gateway_port, paths=[_signed("getMeetings")], concurrency=1, expected="<meeting>", times=meetings)
+    for _ in range(LIST_TRIES):
+        if not (await ask(job)).wrong:
+            return
+    raise ProcessFailed("the gateway does not see which servers are in use")

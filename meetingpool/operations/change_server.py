@@ -1,0 +1,66 @@
+"""Changes what the administrator says of a server: its address, secret, multiplier, tags and region.
+
+Called by `servers set`; the checks of the values also by `servers add`.
+"""
+
+import re
+from collections.abc import Collection
+from typing import Any
+
+from meetingpool.database.engine import Connection
+from meetingpool.database.servers import update_server
+from meetingpool.domain.servers import Server, normal_url
+from meetingpool.operations.find_server import server_named
+
+_TAG = re.compile(r"[^\s,!]+")
+
+
+class InvalidServer(ValueError):
+    """A value that a server cannot have."""
+
+
+def checked_values(
+    *,
+    url: str | None = None,
+    secret: str | None = None,
+    load_multiplier: float | None = None,
+    tags: Collection[str] | None = None,
+    region: str | None = None,
+) -> dict[str, Any]:
+    """The given values by their column, None left out; an empty region is none. Raises InvalidServer with what is allowed."""
+    values: dict[str, Any] = {}
+    if url is not None:
+        values["url"] = _checked_url(url)
+    if secret is not None:
+        if not secret.strip():
+            raise InvalidServer("The secret must not be empty; `bbb-conf --secret` on the server shows it")
+        values["secret"] = secret.strip()
+    if load_multiplier is not None:
+        if not 0 < load_multiplier < float("inf"):
+            raise InvalidServer("The load multiplier must be a number greater than 0; 2 makes each meeting count twice")
+        values["load_multiplier"] = load_multiplier
+    if tags is not None:
+        values["tags"] = _checked_tags(tags)
+    if region is not None:
+        values["region"] = region.strip() or None
+    return values
+
+
+async def change_server(connection: Connection, name: str, values: dict[str, Any]) -> Server:
+    """Gives a server the checked `values`. Returns it as it was. Raises NoSuchServer or ServerExists."""
+    server = await server_named(connection, name)
+    await update_server(connection, server.id, values)
+    return server
+
+
+def _checked_url(url: str) -> str:
+    try:
+        return normal_url(url)
+    except ValueError as error:
+        raise InvalidServer(str(error)) from None
+
+
+def _checked_tags(tags: Collection[str]) -> list[str]:
+    if wrong := [tag for tag in tags if not _TAG.fullmatch(tag)]:
+        raise InvalidServer(f"A tag must be a word without spaces, commas and exclamation marks, unlike {wrong[0]!r}")
+    return sorted(set(tags))

@@ -1,0 +1,52 @@
+"""Changes what the administrator wants of a server: enabled, cordoned, disabled, or gone. Called by `meetingpool servers`."""
+
+from collections.abc import Sequence
+
+from meetingpool.database.engine import Connection
+from meetingpool.database.meetings import forget_all_on, meetings_on
+from meetingpool.database.servers import delete_server, lock_server, update_server
+from meetingpool.domain.meetings import Meeting, MeetingState
+from meetingpool.domain.servers import AdminState, Server, ServerId
+from meetingpool.operations.find_server import server_named
+
+# A meeting that was ended, or whose server is dead, keeps nobody from switching the server off.
+_RUNNING = (MeetingState.RESERVING, MeetingState.LIVE, MeetingState.UNKNOWN)
+_NAMED_AT_MOST = 5
+
+
+class MeetingsRunning(Exception):
+    """Meetings run on the server, so it is not switched off."""
+
+
+async def change_state(connection: Connection, name: str, state: AdminState) -> Server:
+    """Returns the server as it was. Raises NoSuchServer; MeetingsRunning for disabling, with what to do."""
+    server = await server_named(connection, name)
+    if state is AdminState.DISABLED:
+        await _require_empty(connection, server.id, "disabled")
+    await update_server(connection, server.id, {"admin_state": state})
+    return server
+
+
+async def remove_server(connection: Connection, name: str) -> Server:
+    """Takes a server out of the pool. Raises NoSuchServer or MeetingsRunning."""
+    server = await server_named(connection, name)
+    await _require_empty(connection, server.id, "removed")
+    await forget_all_on(connection, server.id)
+    await delete_server(connection, server.id)
+    return server
+
+
+async def _require_empty(connection: Connection, server_id: ServerId, wanted: str) -> None:
+    await lock_server(connection, server_id)
+    running = [meeting for meeting in await meetings_on(connection, server_id) if meeting.state in _RUNNING]
+    if running:
+        raise MeetingsRunning(
+            f"Server {server_id} is not {wanted}, because meetings run on it ({_names_of(running)}): "
+            f"let them come to an end with `meetingpool servers cordon --wait {server_id}`, "
+            f"or end them with `meetingpool servers panic {server_id}`"
+        )
+
+
+def _names_of(meetings: Sequence[Meeting]) -> str:
+    names = ", ".join(meeting.key.meeting_id for meeting in meetings[:_NAMED_AT_MOST])
+    return f"{names} and {len(meetings) - _NAMED_AT_MOST} more" if len(meetings) > _NAMED_AT_MOST else names

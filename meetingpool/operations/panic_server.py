@@ -1,0 +1,45 @@
+"""Gives up a server: nothing new goes there, its meetings are ended as far as it answers, and then forgotten.
+
+Called by `servers panic`. From then on a create of such a meeting places it on another server.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from meetingpool.bbb.client import Client
+from meetingpool.clock import Clock
+from meetingpool.database.engine import Database
+from meetingpool.database.meetings import forget_all_on, meetings_on
+from meetingpool.database.servers import lock_server, update_server
+from meetingpool.domain.meetings import MeetingKey
+from meetingpool.domain.servers import AdminState, Server
+from meetingpool.operations.end_meetings import end_each
+from meetingpool.operations.find_server import server_named
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Panicked:
+    """What became of a server's meetings. `not_ended`: forgotten like the others, with the reason why they may run on."""
+
+    server: Server
+    forgotten: int
+    not_ended: Mapping[MeetingKey, str]
+
+
+async def panic_server(
+    database: Database, client: Client, clock: Clock, name: str, *, keep_state: bool = False, skip_end_calls: bool = False
+) -> Panicked:
+    """Disables the server, ends its meetings and forgets them; with `keep_state` it then is what it was. Raises NoSuchServer."""
+    async with database.transaction() as connection:
+        server = await server_named(connection, name)
+        await lock_server(connection, server.id)
+        meetings = await meetings_on(connection, server.id)
+        await update_server(connection, server.id, {"admin_state": AdminState.DISABLED})
+    asked = [] if skip_end_calls else [(server, meeting) for meeting in meetings]
+    not_ended = await end_each(client, clock, asked)
+    async with database.transaction() as connection:
+        await lock_server(connection, server.id)
+        forgotten = await forget_all_on(connection, server.id)
+        if keep_state:
+            await update_server(connection, server.id, {"admin_state": server.admin_state})
+    return Panicked(server=server, forgotten=forgotten, not_ended=not_ended)
