@@ -110,7 +110,7 @@ async def _each(
     changed: list[Server] = []
     async with changing(database, dry_run=dry_run) as connection:
         ids = {(await server_named(connection, name)).id for name in names}
-        changed = [await change(connection, server_id) for server_id in sorted(ids)]
+        changed += [await change(connection, server_id) for server_id in sorted(ids)]
     return changed
 
 

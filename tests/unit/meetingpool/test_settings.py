@@ -1,0 +1,182 @@
+import os
+import stat
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Barrier
+
+import pytest
+
+from meetingpool.settings import Settings, SettingsError, read_settings, with_secret
+
+
+@pytest.fixture(autouse=True)
+def empty_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    for name in list(os.environ):
+        monkeypatch.delenv(name)
+    yield
+    monkeypatch.undo()
+
+
+def settings_of(monkeypatch: pytest.MonkeyPatch, **environment: str) -> Settings:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    return read_settings()
+
+
+def test_nothing_needs_to_be_set() -> None:
+    settings = read_settings()
+
+    assert (settings.bind, settings.port) == ("127.0.0.1", 3000)
+    assert settings.database_url is None
+    assert settings.data_dir == Path("var")
+    assert settings.secrets == ()
+    assert settings.loadbalancer_checksum_algorithm == {"sha1", "sha256", "sha384", "sha512"}
+    assert settings.expectation_fades_after == 900
+
+
+@pytest.mark.parametrize(
+    ("environment", "port"),
+    [
+        ({"PORT": "4000"}, 4000),
+        ({"MEETINGPOOL_PORT": "5000"}, 5000),
+        ({"PORT": "4000", "MEETINGPOOL_PORT": "5000"}, 5000),
+        ({"PORT": "4000", "MEETINGPOOL_PORT": ""}, 4000),
+        ({"PORT": ""}, 3000),
+    ],
+)
+def test_own_name_wins_over_the_one_of_scalelite(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], port: int) -> None:
+    assert settings_of(monkeypatch, **environment).port == port
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "POLL_INTERVAL",
+        "CONNECT_TIMEOUT",
+        "RESPONSE_TIMEOUT",
+        "SERVER_UNHEALTHY_THRESHOLD",
+        "SERVER_HEALTHY_THRESHOLD",
+        "LOAD_MIN_USER_COUNT",
+        "LOAD_JOIN_BUFFER_TIME",
+        "WEB_CONCURRENCY",
+    ],
+)
+def test_names_of_scalelite_work_unchanged(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    assert getattr(settings_of(monkeypatch, **{name: "7"}), name.lower()) == 7
+
+
+def test_what_scalelite_alone_knows_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert settings_of(monkeypatch, REDIS_URL="redis://localhost", SECRET_KEY_BASE="x", MEETINGPOOL_UNKNOWN="1").port == 3000
+
+
+@pytest.mark.parametrize(
+    ("bind", "host"),
+    [("0.0.0.0", "0.0.0.0"), ("tcp://0.0.0.0:3000", "0.0.0.0"), ("tcp://[::]:3000", "::"), ("::1", "::1"), ("tcp://localhost", "localhost")],
+)
+def test_bind_may_be_written_as_an_address_or_as_scalelite_does(monkeypatch: pytest.MonkeyPatch, bind: str, host: str) -> None:
+    assert settings_of(monkeypatch, BIND=bind).bind == host
+
+
+@pytest.mark.parametrize(
+    ("secret", "more", "secrets"),
+    [
+        ("a", "", ("a",)),
+        ("", "b", ("b",)),
+        ("a", "b:c", ("a", "b", "c")),
+        ("a", "b:a:b", ("a", "b")),
+        ("a", ":b::c:", ("a", "b", "c")),
+        ("", ":", ()),
+        ("", "", ()),
+        ("with:colon", "", ("with:colon",)),
+        ("ü€", "", ("ü€",)),
+    ],
+)
+def test_secrets_are_never_empty_and_each_is_there_once(
+    monkeypatch: pytest.MonkeyPatch, secret: str, more: str, secrets: tuple[str, ...]
+) -> None:
+    assert settings_of(monkeypatch, LOADBALANCER_SECRET=secret, LOADBALANCER_SECRETS=more).secrets == secrets
+
+
+@pytest.mark.parametrize(
+    ("value", "algorithms"),
+    [("sha256", {"sha256"}), ("sha1:SHA512", {"sha1", "sha512"}), (":sha384:", {"sha384"})],
+)
+def test_algorithms_are_separated_by_colons(monkeypatch: pytest.MonkeyPatch, value: str, algorithms: set[str]) -> None:
+    assert settings_of(monkeypatch, LOADBALANCER_CHECKSUM_ALGORITHM=value).loadbalancer_checksum_algorithm == algorithms
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PORT", "http"),
+        ("PORT", "0"),
+        ("PORT", "65536"),
+        ("BIND", "unix:///run/scalelite.sock"),
+        ("POLL_INTERVAL", "0"),
+        ("RESPONSE_TIMEOUT", "-1"),
+        ("CONNECT_TIMEOUT", "soon"),
+        ("LOADBALANCER_CHECKSUM_ALGORITHM", "md5"),
+        ("LOADBALANCER_CHECKSUM_ALGORITHM", "sha1:md5"),
+        ("LOADBALANCER_CHECKSUM_ALGORITHM", ":"),
+        ("SERVER_ID_IS_HOSTNAME", "maybe"),
+        ("MEETINGPOOL_LOG_FORMAT", "xml"),
+        ("MEETINGPOOL_LOG_LEVEL", "loud"),
+        ("MEETINGPOOL_DRAIN_DELAY", "100"),
+    ],
+)
+def test_senseless_value_is_told_with_its_variable(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=f"Settings cannot be used: (MEETINGPOOL_)?{name}: "):
+        settings_of(monkeypatch, **{name: value})
+
+
+def test_every_wrong_variable_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SettingsError, match=r"PORT: .*; .*POLL_INTERVAL: "):
+        settings_of(monkeypatch, PORT="x", POLL_INTERVAL="x")
+
+
+def test_value_that_was_given_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SettingsError) as refused:
+        settings_of(monkeypatch, PORT="pasted-secret")
+
+    assert "pasted-secret" not in str(refused.value)
+
+
+def test_given_secret_is_used_and_none_is_written(tmp_path: Path) -> None:
+    given = Settings(data_dir=tmp_path, loadbalancer_secrets="given")
+
+    assert with_secret(given).secrets == ("given",)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_secret_is_generated_once_for_its_owner_alone(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path / "data" / "here")
+
+    first, second = with_secret(settings).secrets, with_secret(settings).secrets
+
+    assert first == second
+    assert len(first[0]) == 64
+    (kept,) = settings.data_dir.iterdir()
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+
+
+def test_pools_of_their_own_have_secrets_of_their_own(tmp_path: Path) -> None:
+    secrets = {with_secret(Settings(data_dir=tmp_path / name)).secrets for name in ("one", "two")}
+
+    assert len(secrets) == 2
+
+
+def test_several_at_once_get_the_same_secret(tmp_path: Path) -> None:
+    at_once = 8
+    for attempt in range(20):
+        settings, start = Settings(data_dir=tmp_path / str(attempt)), Barrier(at_once)
+
+        def generate(_: int, settings: Settings = settings, start: Barrier = start) -> tuple[str, ...]:
+            start.wait()
+            return with_secret(settings).secrets
+
+        with ThreadPoolExecutor(at_once) as threads:
+            secrets = set(threads.map(generate, range(at_once)))
+
+        assert len(secrets) == 1
+        assert len(list(settings.data_dir.iterdir())) == 1
