@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup run test check bench
+.PHONY: setup run test check bench reference
 
 setup: .venv/.ready
 
@@ -28,3 +28,6 @@ check: setup
 
 bench: setup
 	$(BIN)/python -m benchmarks
+
+reference: setup
+	$(BIN)/python -m admin.reference

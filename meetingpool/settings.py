@@ -39,7 +39,11 @@ class Settings(BaseSettings):
     )
     drain_delay: float = Field(1.0, ge=0, le=20, description="Between the signal to stop and the closing of the port")
 
-    loadbalancer_secret: str | None = Field(None, validation_alias=_scalelite("LOADBALANCER_SECRET"))
+    loadbalancer_secret: str | None = Field(
+        None,
+        validation_alias=_scalelite("LOADBALANCER_SECRET"),
+        description="What front ends sign with. Unset: `meetingpool up` generates one in the data directory",
+    )
     loadbalancer_secrets: str | None = Field(
         None, validation_alias=_scalelite("LOADBALANCER_SECRETS"), description="More secrets, separated by colons"
     )
@@ -49,12 +53,16 @@ class Settings(BaseSettings):
         description="Accepted checksum algorithms, separated by colons",
     )
 
-    connect_timeout: float = Field(5.0, gt=0, le=60, validation_alias=_scalelite("CONNECT_TIMEOUT"))
+    connect_timeout: float = Field(
+        5.0, gt=0, le=60, validation_alias=_scalelite("CONNECT_TIMEOUT"), description="For a connection to a server"
+    )
     response_timeout: float = Field(
         10.0, gt=0, le=120, validation_alias=_scalelite("RESPONSE_TIMEOUT"), description="For a whole call to a server"
     )
 
-    poll_interval: float = Field(10.0, ge=1, le=3600, validation_alias=_scalelite("POLL_INTERVAL"))
+    poll_interval: float = Field(
+        10.0, ge=1, le=3600, validation_alias=_scalelite("POLL_INTERVAL"), description="Between two polls of a server"
+    )
     server_unhealthy_threshold: int = Field(
         3, ge=1, validation_alias=_scalelite("SERVER_UNHEALTHY_THRESHOLD"), description="Failed polls until offline"
     )
@@ -67,12 +75,18 @@ class Settings(BaseSettings):
     load_join_buffer_time: float = Field(
         15.0, ge=0, validation_alias=_scalelite("LOAD_JOIN_BUFFER_TIME"), description="Minutes until none are expected any more"
     )
-    server_id_is_hostname: bool = Field(False, validation_alias=_scalelite("SERVER_ID_IS_HOSTNAME"))
-    get_meetings_api_disabled: bool = Field(False, validation_alias=_scalelite("GET_MEETINGS_API_DISABLED"))
-    build_number: str | None = Field(None, validation_alias=_scalelite("BUILD_NUMBER"))
+    server_id_is_hostname: bool = Field(
+        False,
+        validation_alias=_scalelite("SERVER_ID_IS_HOSTNAME"),
+        description="A server that is added without an id gets the host name of its URL",
+    )
+    get_meetings_api_disabled: bool = Field(
+        False, validation_alias=_scalelite("GET_MEETINGS_API_DISABLED"), description="getMeetings answers with an empty list"
+    )
+    build_number: str | None = Field(None, validation_alias=_scalelite("BUILD_NUMBER"), description="Shown by the index call")
 
-    log_format: str = Field("console", pattern="^(json|console)$")
-    log_level: str = Field("info", pattern="^(debug|info|warning|error)$")
+    log_format: str = Field("console", pattern="^(json|console)$", description="`json` or `console`")
+    log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="`debug`, `info`, `warning` or `error`")
 
     @field_validator("bind", mode="before")
     @classmethod

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from typing import Any, Protocol
 
 import pytest
@@ -10,9 +10,11 @@ from typer.testing import CliRunner, Result
 
 from admin.app import app
 from meetingpool.database.engine import Database
+from meetingpool.database.meetings import confirm, reserve
 from meetingpool.domain.meetings import DEFAULT_TENANT, MeetingKey
+from meetingpool.domain.servers import ServerId
 from simulator.fleet import Fleet
-from simulator.server import SimulatedServer
+from simulator.meetings import SimulatedMeeting
 
 
 class CommandLine(Protocol):
@@ -34,10 +36,20 @@ def meetingpool(database_url: str) -> CommandLine:
     return run
 
 
-@pytest.fixture
-def listed(meetingpool: CommandLine) -> Callable[..., Awaitable[Any]]:
-    """What a list command prints as JSON."""
+class Listed(Protocol):
+    """Runs a list command and returns what it prints as JSON."""
 
+    async def __call__(self, *arguments: str) -> Any: ...
+
+
+class Placed(Protocol):
+    """Puts a meeting with so many people on a server of the pool, and returns it as the simulated server has it."""
+
+    async def __call__(self, meeting_id: str, server_id: str, *, people: int = 0) -> SimulatedMeeting: ...
+
+
+@pytest.fixture
+def listed(meetingpool: CommandLine) -> Listed:
     async def run(*arguments: str) -> Any:
         return json.loads((await meetingpool(*arguments, "--format", "json")).stdout)
 
@@ -56,3 +68,16 @@ async def pool(fleet: Fleet, meetingpool: CommandLine) -> Fleet:
     for name, server in zip("ab", fleet.servers, strict=True):
         await meetingpool("servers", "add", server.url, "--secret", server.secret, "--id", name, "--enable")
     return fleet
+
+
+@pytest.fixture
+def placed(pool: Fleet, database: Database) -> Placed:
+    async def place(meeting_id: str, server_id: str, *, people: int = 0) -> SimulatedMeeting:
+        meeting = pool.servers["ab".index(server_id)].create_meeting(meeting_id, people=people)
+        async with database.transaction() as connection:
+            key = MeetingKey(DEFAULT_TENANT, meeting_id)
+            attempt = await reserve(connection, key, ServerId(server_id), ceiling=float("inf"), expected=1.0)
+            await confirm(connection, attempt, meeting.internal_id)
+        return meeting
+
+    return place

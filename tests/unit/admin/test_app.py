@@ -62,7 +62,7 @@ def test_wrong_setting_is_named() -> None:
     result = CliRunner(env={"PORT": "many"}).invoke(app, ["status"])
 
     assert result.exit_code == 1
-    assert result.stderr.startswith("Settings cannot be used: PORT: ")
+    assert result.stderr.startswith("Settings cannot be used: MEETINGPOOL_PORT: ")
 
 
 def test_database_out_of_reach_is_a_sentence() -> None:

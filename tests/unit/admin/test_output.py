@@ -89,7 +89,15 @@ def test_times_are_written_in_utc() -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "words"),
-    [(0, "0 s ago"), (4.4, "4 s ago"), (119, "119 s ago"), (130, "2 min ago"), (7300, "2 h ago"), (260_000, "3 d ago"), (-5, "0 s ago")],
+    [
+        (0, "0 s ago"),
+        (4.4, "4 s ago"),
+        (119, "119 s ago"),
+        (130, "2 min ago"),
+        (7300, "2 h ago"),
+        (260_000, "3 d ago"),
+        (-5, "0 s ago"),
+    ],
 )
 def test_ages_are_told_in_words(seconds: float, words: str) -> None:
     moment = datetime(2026, 11, 20, tzinfo=UTC)

@@ -1,0 +1,95 @@
+"""`meetingpool meetings …`"""
+
+import json
+
+from simulator.faults import Faults
+from simulator.fleet import Fleet
+from tests.integration.admin.conftest import CommandLine, Listed, Placed
+
+
+async def test_list_has_the_meetings_of_a_server_or_a_tenant(meetingpool: CommandLine, listed: Listed, placed: Placed) -> None:
+    await placed("lecture", "a")
+    await placed("seminar", "b")
+
+    everything = await listed("meetings", "list")
+    assert list(everything[0]) == ["id", "tenant", "server", "state", "users", "created_at"]
+    assert [(meeting["id"], meeting["server"], meeting["state"]) for meeting in everything] == [
+        ("lecture", "a", "live"),
+        ("seminar", "b", "live"),
+    ]
+    assert [meeting["id"] for meeting in await listed("meetings", "list", "--server", "b")] == ["seminar"]
+    assert await listed("meetings", "list", "--tenant", "nobody") == []
+    assert "lecture" in (await meetingpool("meetings", "list")).stdout
+
+
+async def test_show_tells_what_the_server_says_now_and_no_password(meetingpool: CommandLine, placed: Placed) -> None:
+    meeting = await placed("lecture", "a", people=2)
+
+    told = await meetingpool("meetings", "show", "lecture", "--format", "json")
+
+    shown = json.loads(told.stdout)
+    assert (shown["id"], shown["server"], shown["internal_id"]) == ("lecture", "a", meeting.internal_id)
+    assert (shown["name"], shown["participants"], shown["moderators"]) == ("lecture", "2", "1")
+    assert (shown["running"], shown["recording"], shown["create_time"]) == ("true", "false", str(meeting.created_ms))
+    assert meeting.settings.moderator_password not in told.output
+    assert meeting.settings.attendee_password not in told.output
+
+
+async def test_show_says_when_the_server_does_not_answer(meetingpool: CommandLine, placed: Placed, pool: Fleet) -> None:
+    await placed("lecture", "a")
+    await pool.set_faults(pool.servers[0], Faults(refuse=True))
+
+    told = await meetingpool("meetings", "show", "lecture", "--format", "json")
+
+    assert json.loads(told.stdout)["server_says"].startswith("no connection: ")
+
+
+async def test_unknown_meeting_is_refused(meetingpool: CommandLine) -> None:
+    for command in ("show", "end"):
+        told = await meetingpool("meetings", command, "nothing", exit_code=1)
+        assert told.stderr == "No meeting found with id: nothing; `meetingpool meetings list` shows them all\n"
+
+
+async def test_end_ends_a_meeting_on_its_server(meetingpool: CommandLine, listed: Listed, placed: Placed, pool: Fleet) -> None:
+    await placed("lecture", "a", people=2)
+    await placed("seminar", "a")
+
+    told = await meetingpool("meetings", "end", "lecture")
+
+    assert told.stdout == "Meeting lecture is ended\n"
+    assert list(pool.servers[0].meetings) == ["seminar"]
+    assert [meeting["state"] for meeting in await listed("meetings", "list")] == ["ending", "live"]
+
+
+async def test_ended_meetings_do_not_keep_a_server_from_being_switched_off(meetingpool: CommandLine, placed: Placed) -> None:
+    await placed("lecture", "a")
+    await meetingpool("meetings", "end", "lecture")
+
+    await meetingpool("servers", "disable", "a")
+    await meetingpool("servers", "remove", "a")
+
+
+async def test_ending_all_meetings_asks_first(meetingpool: CommandLine, placed: Placed, pool: Fleet) -> None:
+    await placed("lecture", "a")
+    await placed("seminar", "b")
+
+    await meetingpool("meetings", "end", "--all", typed="n\n", exit_code=1)
+    await meetingpool("meetings", "end", "--all", "--dry-run")
+    assert [len(server.meetings) for server in pool.servers] == [1, 1]
+
+    await meetingpool("meetings", "end", "--all", "--yes")
+    assert [len(server.meetings) for server in pool.servers] == [0, 0]
+
+
+async def test_meeting_that_its_server_does_not_end_is_named(
+    meetingpool: CommandLine, listed: Listed, placed: Placed, pool: Fleet
+) -> None:
+    await placed("lecture", "a")
+    await placed("seminar", "b")
+    await pool.set_faults(pool.servers[0], Faults(http_status=502))
+
+    told = await meetingpool("meetings", "end", "lecture", "seminar", exit_code=1)
+
+    assert told.stdout == "Meeting seminar is ended\n"
+    assert told.stderr.startswith("Meeting lecture is not ended: Server a did not answer: ")
+    assert [meeting["state"] for meeting in await listed("meetings", "list")] == ["live", "ending"]
