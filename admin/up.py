@@ -26,7 +26,7 @@ def run_everything() -> None:
 def run_gateway() -> None:
     """`meetingpool gateway`."""
     settings = with_secret(read_settings())
-    require_free_port(settings)
+    require_free_port(settings, beside_gateways=True)
     _run(settings, lambda url: gateways(settings, url), upgrade=settings.database_url is None, listens=True)
 
 
@@ -60,11 +60,16 @@ def api_url(settings: Settings, host: str | None = None) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{settings.port}/bigbluebutton/api"
 
 
-def require_free_port(settings: Settings) -> None:
-    """Raises Refused when somebody listens on the gateway's port: the kernel would share connections with another gateway."""
+def require_free_port(settings: Settings, *, beside_gateways: bool = False) -> None:
+    """Raises Refused when somebody listens on the gateway's port.
+
+    Unless told to be `beside_gateways`, which is how one replaces another without a pause, a gateway counts as well: the kernel
+    would send each of the two a part of the connections.
+    """
     family = socket.AF_INET6 if ":" in settings.bind else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, int(beside_gateways))
         try:
             probe.bind((settings.bind, settings.port))
         except OSError as error:

@@ -5,7 +5,7 @@ The reference is one bare Starlette route under the same web server, measured in
 
 import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import median
 
 from benchmarks.cpu import cpu_of
@@ -107,26 +107,26 @@ def calls(pool: FilledPool) -> Sequence[Call]:
         Call(name="join", goal=3, path=about_known("join", *join), expected="HTTP/1.1 302 "),
         Call(name="isMeetingRunning", goal=5, path=about_known("isMeetingRunning"), expected="<running>true</running>"),
         Call(name="getMeetingInfo", goal=6, path=about_known("getMeetingInfo"), expected="<attendee>", times=PEOPLE),
-        _get_meetings("getMeetings, 100 servers", 150, SERVERS, share=0.02),
-        _get_meetings("getMeetings, 10 servers", 15, FEW_SERVERS, share=0.1),
+        *_get_meetings(SERVERS, goal=150, share=0.04),
+        *_get_meetings(FEW_SERVERS, goal=15, share=0.2),
         Call(name="create, existing", goal=8, path=about_known("create", *create), expected="duplicateWarning"),
         Call(name="create, new", goal=40, path=about_new("create", *create), expected="<messageKey/>", concurrency=64),
         Call(name="end", goal=None, path=about_new("end", end), expected="sentEndMeetingRequest"),
     )
 
 
-def _get_meetings(name: str, goal: float, servers: int, *, share: float) -> Call:
-    # One after the other: requests in flight at the same moment could be answered from one.
-    return Call(
-        name=name,
+def _get_meetings(servers: int, *, goal: float, share: float) -> Sequence[Call]:
+    """At the usual concurrency, and one by one: then nothing can be shared between requests in flight at the same moment."""
+    call = Call(
+        name=f"getMeetings, {servers} servers",
         goal=goal,
         path=lambda _: _signed("getMeetings"),
         expected="<meeting>",
         times=servers * MEETINGS,
-        concurrency=1,
         share=share,
         servers=servers,
     )
+    return call, replace(call, name=f"{call.name}, alone", goal=None, concurrency=1, share=share / 2)
 
 
 def _signed(call: str, *parameters: tuple[str, str]) -> str:

@@ -22,6 +22,7 @@ from meetingpool.database import tables
 SERVERS, MEETINGS, PEOPLE = 500, 20, 10
 GOAL_SECONDS = 0.7
 LOOK_EVERY = 0.5
+BARE_ROUNDS = 20
 
 LastPolls = dict[str, datetime | None]
 
@@ -66,7 +67,7 @@ class PollCost:
 async def measure_polls(*, quick: bool) -> PollCost:
     interval, rounds = (10.0, 2) if quick else (20.0, 4)
     async with filled_pool(servers=SERVERS, meetings=MEETINGS, people=PEOPLE) as pool:
-        bare = await _bare_fetch(pool, rounds)
+        bare = await _bare_fetch(pool)
         environment = {"MEETINGPOOL_DATABASE_URL": pool.url, "MEETINGPOOL_POLL_INTERVAL": str(interval)}
         async with running_module("poller", environment=environment) as poller, aclosing(_rounds(pool, poller)) as costs:
             # The first round opens connections and asks for versions.
@@ -75,9 +76,9 @@ async def measure_polls(*, quick: bool) -> PollCost:
     return PollCost(interval=interval, rounds=measured, bare=bare)
 
 
-async def _bare_fetch(pool: FilledPool, rounds: int) -> float:
+async def _bare_fetch(pool: FilledPool) -> float:
     urls = [signed_url(server.url, server.secret, "getMeetings", ()) for server in pool.servers]
-    output = await output_of("benchmarks.bare_fetch", str(rounds), given=json.dumps(urls).encode())
+    output = await output_of("benchmarks.bare_fetch", str(BARE_ROUNDS), given=json.dumps(urls).encode())
     return float(median(json.loads(output)))
 
 

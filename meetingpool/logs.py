@@ -1,13 +1,14 @@
 """Logs: one event per line, an event name and fields, to standard error; secrets are taken out in one place."""
 
 import logging
+import re
 import sys
 from collections.abc import MutableMapping
 from typing import Any
 
 import structlog
 
-_SECRET_FIELDS = frozenset(
+_SECRET_NAMES = frozenset(
     {
         "authorization",
         "attendeepw",
@@ -21,22 +22,27 @@ _SECRET_FIELDS = frozenset(
         "token",
     }
 )
+_URL_QUERY = re.compile(r"(\w://[^\s?\"'<>]*)\?[^\s\"'<>]*")
+_URL_PASSWORD = re.compile(r"://[^\s/@]*:[^\s/@]*@")
+_SECRET_PARAMETER = re.compile(rf"(?i)\b({'|'.join(sorted(_SECRET_NAMES))})=[^&\s\"'<>]+")
 
 
 def configure_logs(*, process: str, log_format: str, level: str) -> None:
     """Sets up this process's logs. `log_format` is json or console; every line carries the name of the process."""
-    rendering: list[Any] = (
-        [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+    rendering: Any = (
+        structlog.processors.JSONRenderer()
         if log_format == "json"
-        else [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)
     )
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
+            # Tracebacks become text before the redaction, and without the values of variables.
+            structlog.processors.format_exc_info,
             redact,
-            *rendering,
+            rendering,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
@@ -52,10 +58,27 @@ def get_logger() -> "structlog.typing.FilteringBoundLogger":
 
 
 def redact(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Blanks the values of fields that hold secrets, and cuts queries off URLs: they hold checksums."""
-    for name, value in event.items():
-        if name.lower() in _SECRET_FIELDS:
-            event[name] = "[redacted]"
-        elif isinstance(value, str) and "://" in value:
-            event[name] = value.partition("?")[0]
-    return event
+    """Blanks what holds secrets: fields by their names, and in any text queries of URLs, passwords in URLs and parameters."""
+    return {name: _redacted(name, value) for name, value in event.items()}
+
+
+def _redacted(name: object, value: Any) -> Any:
+    if str(name).lower() in _SECRET_NAMES:
+        return "[redacted]"
+    match value:
+        case str():
+            return _redacted_text(value)
+        case dict():
+            return {key: _redacted(key, inner) for key, inner in value.items()}
+        case list() | tuple() | set() | frozenset():
+            return [_redacted("", inner) for inner in value]
+        case None | bool() | int() | float():
+            return value
+        case _:
+            return _redacted_text(str(value))
+
+
+def _redacted_text(text: str) -> str:
+    if "://" in text:
+        text = _URL_PASSWORD.sub("://[redacted]@", _URL_QUERY.sub(r"\1", text))
+    return _SECRET_PARAMETER.sub(r"\1=[redacted]", text) if "=" in text else text

@@ -49,6 +49,7 @@ class Settings(BaseSettings):
     )
     loadbalancer_checksum_algorithm: Annotated[frozenset[ChecksumAlgorithm], NoDecode] = Field(
         frozenset({"sha1", "sha256", "sha384", "sha512"}),
+        min_length=1,
         validation_alias=_scalelite("LOADBALANCER_CHECKSUM_ALGORITHM"),
         description="Accepted checksum algorithms, separated by colons",
     )
@@ -132,7 +133,7 @@ def _kept_secret(path: Path) -> str:
     """The secret in the file `path`, generated when there is none. Of several processes at once, one generates it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists():
-        draft = path.with_name(f".{path.name}.{os.getpid()}")
+        draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
         draft.touch(mode=0o600)
         draft.write_text(secrets.token_hex(32) + "\n")
         with suppress(FileExistsError):

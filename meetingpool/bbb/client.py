@@ -99,11 +99,15 @@ class Client:
 
     async def get(self, url: str, *, deadline: float, body: Body | None = None) -> Reply:
         """The reply to `url`, whatever its status. A GET, or a POST when there is a `body`."""
+        try:
+            target = URL(url, encoded=True)
+        except ValueError as error:
+            raise NothingSent("no connection: the address is not a URL") from error
         timeout = aiohttp.ClientTimeout(total=deadline, connect=min(self._connect_timeout, deadline))
         try:
             async with self._session.request(
                 "POST" if body else "GET",
-                URL(url, encoded=True),
+                target,
                 data=body.content if body else None,
                 headers={"Content-Type": body.content_type} if body else None,
                 timeout=timeout,
@@ -115,7 +119,8 @@ class Client:
                     location=reply.headers.get("Location"),
                     body=await _read_limited(reply),
                 )
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL) as error:
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, UnicodeError) as error:
+            # UnicodeError: a host name that cannot be one, found when it is looked up.
             raise NothingSent(f"no connection: {_reason(error)}") from error
         except (TimeoutError, aiohttp.ServerTimeoutError) as error:
             raise ReplyTimedOut(f"no complete answer within {deadline:g} s") from error

@@ -4,10 +4,15 @@ For a poll the people of a meeting are cut out of the bytes before anything is p
 document, and their number stands beside them.
 """
 
+import re
+
 from meetingpool.bbb import xml
 from meetingpool.bbb.answers import OWN_METADATA_PREFIX, Answer, read_answer
 from meetingpool.bbb.errors import UnusableAnswer
 from meetingpool.domain.meetings import ReportedMeeting
+
+# What some locale or other puts between groups of digits.
+_GROUPING = re.compile(r"[\s.,'\u2019]")
 
 GENERATION_METADATA = f"{OWN_METADATA_PREFIX}generation"
 
@@ -32,7 +37,7 @@ def meeting_elements(answer: Answer) -> list[xml.Element]:
 
 def read_number(text: str | None) -> int | None:
     """A number as BBB prints it, grouping separators included; None when it is not one."""
-    digits = (text or "").strip().replace(",", "").replace(".", "").replace("\u00a0", "").replace("\u202f", "")
+    digits = _GROUPING.sub("", text or "")
     return int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 19 else None
 
 

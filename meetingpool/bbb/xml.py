@@ -18,6 +18,8 @@ MAX_DEPTH = 64
 
 # libxml2 itself stops at 256 levels and at 10 MB of text in one node, as long as huge_tree is off.
 _PARSER_OPTIONS = {
+    # Whatever a document declares: BBB writes UTF-8, and other encodings could spell markup in other bytes.
+    "encoding": "utf-8",
     "resolve_entities": False,
     "no_network": True,
     "load_dtd": False,
@@ -37,7 +39,6 @@ class NotXml(ValueError):
 
 def parse(document: bytes) -> Element:
     """The root element of `document`. Raises NotXml."""
-    # Other encodings could spell the same markup in other bytes; the text must be UTF-8 for the look to count.
     if b"<!DOCTYPE" in document or b"<!ENTITY" in document or b"\x00" in document:
         raise NotXml("a document type is not accepted")
     try:

@@ -1,5 +1,6 @@
 """A server of the pool: what the administrator wants of it, what polling saw of it, and what it carries."""
 
+import re
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -7,6 +8,9 @@ from typing import NewType
 from urllib.parse import urlsplit
 
 ServerId = NewType("ServerId", str)
+
+# Labels of a host name, or an IPv6 address.
+_HOST = re.compile(r"[^\s.:/]{1,63}(\.[^\s.:/]{1,63})*\.?|[0-9a-f:.]+")
 
 
 class AdminState(StrEnum):
@@ -62,8 +66,12 @@ class Server:
 
 def normal_url(url: str) -> str:
     """`url` as the endpoint of a BBB API, ending in a slash. Raises ValueError with the sentence for the administrator."""
-    parts = urlsplit(url.strip())
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    try:
+        parts = urlsplit(url.strip())
+        has_host = bool(_HOST.fullmatch(parts.hostname or "")) and parts.port != 0
+    except ValueError:
+        has_host = False
+    if not has_host or parts.scheme not in ("http", "https"):
         raise ValueError("Server URL must start with http:// or https:// and name a host")
     if parts.query or parts.fragment or parts.username or parts.password:
         raise ValueError("Server URL must not hold a user, a query or a fragment")

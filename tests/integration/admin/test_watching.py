@@ -57,7 +57,7 @@ async def test_watched_status_prints_a_document_per_line_until_interrupted(datab
     process.send_signal(signal.SIGINT)
     _, errors = await asyncio.wait_for(process.communicate(), 5)
 
-    assert [[server["id"] for server in document] for document in documents] == [["a", "b"]] * 2
+    assert [sorted(server["id"] for server in document) for document in documents] == [["a", "b"]] * 2
     assert (process.returncode, errors) == (0, b"")
 
 

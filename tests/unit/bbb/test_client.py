@@ -13,7 +13,15 @@ import pytest
 from meetingpool.bbb import client as client_module
 from meetingpool.bbb.checksum import Algorithm, sign
 from meetingpool.bbb.client import CONNECTIONS_PER_SERVER, Body, Client, signed_url
-from meetingpool.bbb.errors import ConnectionLost, NothingSent, OutcomeUnknown, ReplyTimedOut, ServerFailure, UnusableAnswer
+from meetingpool.bbb.errors import (
+    ConnectionLost,
+    NothingSent,
+    OutcomeUnknown,
+    ReplyTimedOut,
+    RequestRejected,
+    ServerFailure,
+    UnusableAnswer,
+)
 from simulator.faults import Faults
 from simulator.fleet import Fleet
 from simulator.meetings import Role
@@ -244,11 +252,11 @@ async def test_request_on_a_reused_connection_that_breaks_is_unknown_though_a_ne
         while await reader.readuntil(b"\r\n\r\n"):
             requests += 1
             if requests > 1:
-                server.close()
+                listener.close()
                 return
             writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
 
-    async with listening(serve) as (endpoint, server):
+    async with listening(serve) as (endpoint, listener):
         await client.call(endpoint, SECRET, "getMeetings", deadline=SOON)
         with pytest.raises(ConnectionLost):
             await client.call(endpoint, SECRET, "create", [("meetingID", "room")], deadline=SOON)
@@ -273,7 +281,7 @@ async def test_connection_is_reused(client: Client) -> None:
 
 
 @pytest.mark.parametrize(
-    "values", [{"body": "html"}, {"body": "truncated"}, {"body": "garbage"}, {"http_status": 503}, {"http_status": 404}]
+    "values", [{"body": "html"}, {"body": "truncated"}, {"body": "garbage"}, {"http_status": 503}, {"http_status": 500}]
 )
 async def test_what_is_no_bbb_answer_leaves_the_outcome_unknown(
     client: Client, fleet: Fleet, server: SimulatedServer, values: dict[str, Any]
@@ -284,6 +292,16 @@ async def test_what_is_no_bbb_answer_leaves_the_outcome_unknown(
         await get_meetings(client, server)
 
     assert server.count("getMeetings") == 1
+
+
+@pytest.mark.parametrize("status", [400, 404, 405, 414, 429, 499])
+async def test_request_turned_away_by_the_web_server_has_not_reached_bbb(
+    client: Client, fleet: Fleet, server: SimulatedServer, status: int
+) -> None:
+    await fleet.set_faults(server, Faults(http_status=status))
+
+    with pytest.raises(RequestRejected, match=f"HTTP status {status}"):
+        await get_meetings(client, server)
 
 
 @pytest.mark.parametrize(
@@ -364,6 +382,7 @@ async def test_cookies_of_a_server_are_not_sent_back(client: Client) -> None:
         {"body": "html"},
         {"body": "truncated"},
         {"http_status": 503},
+        {"http_status": 404},
     ],
 )
 async def test_failure_names_neither_checksum_nor_secret(

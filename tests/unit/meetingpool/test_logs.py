@@ -40,14 +40,30 @@ def connect_with(secret: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["secret", "password", "checksum", "token", "moderatorPW", "attendeePW", "sessionToken", "Authorization", "cookie", "database_url"]
+    "name",
+    [
+        "secret",
+        "password",
+        "checksum",
+        "token",
+        "moderatorPW",
+        "attendeePW",
+        "sessionToken",
+        "Authorization",
+        "cookie",
+        "database_url",
+    ],
 )
 def test_fields_that_hold_secrets_are_blanked(name: str) -> None:
     assert redacted(**{name: CANARY}) == {name: "[redacted]"}
 
 
 def test_value_of_any_kind_is_blanked() -> None:
-    assert redacted(password=12345, token=None, secret=[CANARY]) == {"password": "[redacted]", "token": "[redacted]", "secret": "[redacted]"}
+    assert redacted(password=12345, token=None, secret=[CANARY]) == {
+        "password": "[redacted]",
+        "token": "[redacted]",
+        "secret": "[redacted]",
+    }
 
 
 @pytest.mark.parametrize(
@@ -91,7 +107,9 @@ def test_fields_are_redacted_in_what_is_written(capsys: pytest.CaptureFixture[st
 
 
 @both_formats
-def test_exceptions_are_written_without_the_secrets_they_name_or_pass_by(capsys: pytest.CaptureFixture[str], log_format: str) -> None:
+def test_exceptions_are_written_without_the_secrets_they_name_or_pass_by(
+    capsys: pytest.CaptureFixture[str], log_format: str
+) -> None:
     configure_logs(process="gateway", log_format=log_format, level="info")
 
     try:

@@ -1,6 +1,5 @@
 import os
 import stat
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
@@ -11,11 +10,9 @@ from meetingpool.settings import Settings, SettingsError, read_settings, with_se
 
 
 @pytest.fixture(autouse=True)
-def empty_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def empty_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         monkeypatch.delenv(name)
-    yield
-    monkeypatch.undo()
 
 
 def settings_of(monkeypatch: pytest.MonkeyPatch, **environment: str) -> Settings:
@@ -72,7 +69,13 @@ def test_what_scalelite_alone_knows_is_ignored(monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.parametrize(
     ("bind", "host"),
-    [("0.0.0.0", "0.0.0.0"), ("tcp://0.0.0.0:3000", "0.0.0.0"), ("tcp://[::]:3000", "::"), ("::1", "::1"), ("tcp://localhost", "localhost")],
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("tcp://192.0.2.1:3000", "192.0.2.1"),
+        ("tcp://[::]:3000", "::"),
+        ("::1", "::1"),
+        ("tcp://localhost", "localhost"),
+    ],
 )
 def test_bind_may_be_written_as_an_address_or_as_scalelite_does(monkeypatch: pytest.MonkeyPatch, bind: str, host: str) -> None:
     assert settings_of(monkeypatch, BIND=bind).bind == host

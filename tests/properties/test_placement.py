@@ -1,0 +1,120 @@
+"""The chosen server may have the meeting and carries least, whatever the pool looks like."""
+
+from collections.abc import Callable
+from random import Random
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from meetingpool.domain.placement import Choice, NoServerAvailable, NoServerWithTag, TagRequest, choose_server
+from meetingpool.domain.pool import Pool
+from meetingpool.domain.servers import AdminState, Health, Server, ServerId
+
+TAGS = ["gpu", "eu", "exam"]
+tag_sets = st.frozensets(st.sampled_from(TAGS), max_size=2)
+
+
+@st.composite
+def pools(draw: st.DrawFn) -> list[Server]:
+    return [
+        Server(
+            id=ServerId(f"s{number}"),
+            url="https://bbb.example/",
+            secret="secret",
+            # Most servers of a pool are usable.
+            admin_state=draw(st.sampled_from([AdminState.ENABLED, *AdminState])),
+            health=draw(st.sampled_from([Health.ONLINE, *Health])),
+            load=draw(st.sampled_from([0.0, 1.0, 2.5, 40.0])),
+            tags=draw(tag_sets),
+        )
+        for number in range(draw(st.integers(0, 8)))
+    ]
+
+
+requests = st.builds(
+    TagRequest.parse,
+    st.builds(
+        lambda tags, end: ";".join(tags) + end, st.lists(st.sampled_from([*TAGS, "none"]), max_size=3), st.sampled_from(["", "!"])
+    ),
+)
+avoided = st.frozensets(st.integers(0, 8).map(lambda number: ServerId(f"s{number}")), max_size=4)
+
+
+def eligible(servers: list[Server], request: TagRequest, avoid: frozenset[ServerId]) -> list[Server]:
+    """Those among whom load decides, by the letter of the rules."""
+    usable = [
+        server
+        for server in servers
+        if server.admin_state == "enabled" and server.health in ("online", "suspect") and server.id not in avoid
+    ]
+    untagged = [server for server in usable if not server.tags]
+    if not request.tags:
+        return untagged
+    wanted = [server for server in usable if server.tags & request.tags or ("none" in request.tags and not server.tags)]
+    return wanted or ([] if request.required else untagged)
+
+
+def chosen_or_refused(choose: Callable[[], Choice]) -> Choice | NoServerAvailable:
+    try:
+        return choose()
+    except NoServerAvailable as refused:
+        return refused
+
+
+@given(servers=pools(), request=requests, avoid=avoided, seed=st.integers(0, 99))
+def test_least_loaded_of_those_that_may_is_chosen(
+    servers: list[Server], request: TagRequest, avoid: frozenset[ServerId], seed: int
+) -> None:
+    candidates = eligible(servers, request, avoid)
+
+    choice = chosen_or_refused(
+        lambda: choose_server(servers, request, load_of=lambda server: server.load, avoid=avoid, rng=Random(seed))
+    )
+
+    if isinstance(choice, NoServerAvailable):
+        assert candidates == []
+        assert isinstance(choice, NoServerWithTag) == request.required
+    else:
+        loads = sorted(server.load for server in candidates)
+        assert choice.server in candidates
+        assert choice.server.load == loads[0]
+        assert choice.ceiling == (loads[1] if len(loads) > 1 else float("inf"))
+
+
+@given(servers=pools(), request=requests, refusing=avoided, seed=st.integers(0, 99))
+def test_server_that_refused_is_chosen_only_when_no_other_may_be(
+    servers: list[Server], request: TagRequest, refusing: frozenset[ServerId], seed: int
+) -> None:
+    pool = Pool()
+    pool.replace_servers(servers)
+    for server_id in refusing:
+        pool.server_refused(server_id)
+    best = eligible(servers, request, refusing) or eligible(servers, request, frozenset())
+
+    choice = chosen_or_refused(lambda: pool.choose(request, avoid=(), rng=Random(seed)))
+
+    if isinstance(choice, NoServerAvailable):
+        assert best == []
+    else:
+        assert choice.server in best
+
+
+@given(meetings=st.integers(0, 200), count=st.integers(1, 8), seed=st.integers(0, 99))
+def test_promised_meetings_never_differ_by_more_than_one_between_equal_servers(meetings: int, count: int, seed: int) -> None:
+    pool, rng = Pool(), Random(seed)
+    pool.replace_servers(
+        Server(
+            id=ServerId(f"s{number}"),
+            url="https://bbb.example/",
+            secret="secret",
+            admin_state=AdminState.ENABLED,
+            health=Health.ONLINE,
+        )
+        for number in range(count)
+    )
+    for _ in range(meetings):
+        pool.promise(pool.choose(TagRequest(), avoid=(), rng=rng).server.id, 15)
+
+    loads = [pool.load_of(server) for server in pool.servers.values()]
+    assert max(loads) - min(loads) <= 15
+    assert sum(loads) == meetings * 15
