@@ -49,12 +49,19 @@ def configure_logs(*, process: str, log_format: str, level: str) -> None:
         cache_logger_on_first_use=True,
     )
     structlog.contextvars.bind_contextvars(process=process)
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s", force=True)
+    logging.basicConfig(level=logging.WARNING, handlers=[_LibraryHandler()], force=True)
 
 
 def get_logger() -> "structlog.typing.FilteringBoundLogger":
     logger: structlog.typing.FilteringBoundLogger = structlog.get_logger()
     return logger
+
+
+class _LibraryHandler(logging.Handler):
+    """Sends what libraries log the same way as our own events."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        get_logger().log(record.levelno, "library_log", logger=record.name, message=record.getMessage(), exc_info=record.exc_info)
 
 
 def redact(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -101,6 +101,7 @@ class Client:
         """The reply to `url`, whatever its status. A GET, or a POST when there is a `body`."""
         try:
             target = URL(url, encoded=True)
+            _ = target.port
         except ValueError as error:
             raise NothingSent("no connection: the address is not a URL") from error
         timeout = aiohttp.ClientTimeout(total=deadline, connect=min(self._connect_timeout, deadline))
@@ -119,7 +120,7 @@ class Client:
                     location=reply.headers.get("Location"),
                     body=await _read_limited(reply),
                 )
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, UnicodeError) as error:
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL, UnicodeError) as error:
             # UnicodeError: a host name that cannot be one, found when it is looked up.
             raise NothingSent(f"no connection: {_reason(error)}") from error
         except (TimeoutError, aiohttp.ServerTimeoutError) as error:

@@ -52,12 +52,16 @@ def after_success(record: HealthRecord, thresholds: Thresholds) -> HealthRecord:
 
 
 def after_failure(record: HealthRecord, thresholds: Thresholds, *, panic: bool) -> HealthRecord:
-    """The record after a poll that failed. While `panic` holds, health gets no worse than suspect or what it was."""
-    failed = replace(record, failures=record.failures + 1, successes=0)
+    """The record after a poll that failed. While `panic` holds, health gets no worse than suspect or what it was.
+
+    What failed during a panic says nothing of the server, so it counts as one failure, however long it lasted.
+    """
     if record.health is Health.DEAD:
-        return failed
+        return replace(record, failures=record.failures + 1, successes=0)
     if panic:
-        return replace(failed, health=Health.OFFLINE if record.health is Health.OFFLINE else Health.SUSPECT)
+        health = Health.OFFLINE if record.health is Health.OFFLINE else Health.SUSPECT
+        return replace(record, health=health, failures=1, successes=0)
+    failed = replace(record, failures=record.failures + 1, successes=0)
     if failed.failures >= DEAD_AFTER_FAILURES and failed.failing_for >= DEAD_AFTER_SECONDS:
         return replace(_fallen(failed), health=Health.DEAD)
     if failed.failures >= thresholds.fall or record.health is Health.OFFLINE:

@@ -182,3 +182,11 @@ def test_libraries_are_heard_from_warnings_up(capsys: pytest.CaptureFixture[str]
     logging.getLogger("a.library").warning("loud")
 
     assert written(capsys) == ["WARNING a.library loud"]
+
+
+def test_what_libraries_log_is_redacted_and_in_the_same_form(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logs(process="gateway", log_format="json", level="info")
+    logging.getLogger("aiohttp.client").warning("cannot read http://bbb.example/api?checksum=%s", CANARY)
+    (line,) = written(capsys)
+    assert CANARY not in line
+    assert json.loads(line)["logger"] == "aiohttp.client"
