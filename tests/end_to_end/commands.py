@@ -7,11 +7,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TypeVar
 
-import psutil
+import psutil  # type: ignore[import-untyped]
 
 T = TypeVar("T")
 
@@ -31,10 +32,11 @@ class Started:
         """The first line that holds `wanted`."""
         return until(lambda: next((line for line in self.lines if wanted in line), None), seconds, self._told)
 
-    def family(self) -> list[psutil.Process]:
-        """The process and all that it started."""
+    def family(self, module: str = "") -> set[int]:
+        """The process and all that it started; only those that run `module`, if given."""
         me = psutil.Process(self.process.pid)
-        return [me, *me.children(recursive=True)]
+        family = [me, *me.children(recursive=True)]
+        return {process.pid for process in family if not module or module in command_line(process)}
 
     def stop(self, number: signal.Signals, seconds: float) -> int:
         """The exit code after a signal."""
@@ -53,11 +55,11 @@ class Started:
 
 
 @contextmanager
-def started(*arguments: str, **environment: str) -> Iterator[Started]:
+def started(*arguments: str, environment: Mapping[str, str]) -> Iterator[Started]:
     """`meetingpool` with these arguments, and no setting but those of `environment`."""
     process = subprocess.Popen(
         [sys.executable, "-m", "admin", *arguments],
-        env=clean_environment() | environment,
+        env={**clean_environment(), **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -71,11 +73,11 @@ def started(*arguments: str, **environment: str) -> Iterator[Started]:
                 process.wait(35)
 
 
-def command(*arguments: str, exit_code: int = 0, **environment: str) -> str:
+def command(*arguments: str, environment: Mapping[str, str], exit_code: int = 0) -> str:
     """What a command prints, once it has ended as it must."""
     done = subprocess.run(
         [sys.executable, "-m", "admin", *arguments],
-        env=clean_environment() | environment,
+        env={**clean_environment(), **environment},
         capture_output=True,
         text=True,
         timeout=30,
@@ -83,6 +85,24 @@ def command(*arguments: str, exit_code: int = 0, **environment: str) -> str:
     )
     assert done.returncode == exit_code, done.stdout + done.stderr
     return done.stdout if exit_code == 0 else done.stderr
+
+
+def command_line(process: psutil.Process) -> list[str]:
+    """Empty for a process that has ended."""
+    try:
+        return [str(part) for part in process.cmdline()]
+    except psutil.Error:
+        return []
+
+
+def are_gone(pids: set[int]) -> bool:
+    return not any(psutil.pid_exists(pid) and command_line(psutil.Process(pid)) for pid in pids)
+
+
+def processes_in(directory: Path) -> list[str]:
+    """Command lines that name the directory."""
+    lines = (" ".join(command_line(process)) for process in psutil.process_iter())
+    return [line for line in lines if str(directory) in line]
 
 
 def clean_environment() -> dict[str, str]:

@@ -6,17 +6,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
-import psutil
 import pytest
 
-from tests.end_to_end.commands import Started, command, free_port, started, until
+from tests.end_to_end.commands import Started, are_gone, command, free_port, processes_in, started, until
 
 
 @pytest.fixture
 def demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Started, int]]:
     monkeypatch.chdir(tmp_path)
     port = free_port()
-    with started("demo", PORT=str(port)) as running:
+    with started("demo", environment={"PORT": str(port)}) as running:
         yield running, port
 
 
@@ -33,17 +32,19 @@ def test_demo_shows_life_within_a_minute_and_stops_without_a_trace(demo: tuple[S
     assert httpx.get(endpoint, trust_env=False).status_code == 200
 
     def is_alive() -> bool:
-        servers = json.loads(command("status", "--format", "json", MEETINGPOOL_DATA_DIR="var/demo"))
+        servers = json.loads(command("status", "--format", "json", environment={"MEETINGPOOL_DATA_DIR": "var/demo"}))
         assert len(servers) == 3
-        return sum(server["meetings"] for server in servers) > 0
+        return any(server["meetings"] for server in servers)
 
     until(is_alive, 45)
     running.wait_for_line("3 of 3 servers take new meetings; ", 5)
+    second = command("demo", environment={"PORT": str(free_port())}, exit_code=1)
+    assert second == "A demo runs in var/demo already: stop it, or set MEETINGPOOL_DATA_DIR elsewhere\n"
     family = running.family()
 
     assert running.stop(signal.SIGINT, 30) == 0
-    assert not any(process.is_running() for process in family)
-    assert not left_behind(tmp_path)
+    assert are_gone(family)
+    assert processes_in(tmp_path) == []
     assert "Traceback" not in "\n".join(running.lines)
 
 
@@ -53,21 +54,4 @@ def test_demo_stops_at_once_while_it_starts(demo: tuple[Started, int], tmp_path:
 
     assert running.stop(signal.SIGTERM, 30) == 0
     assert running.lines == []
-    assert not left_behind(tmp_path)
-
-
-def test_second_demo_in_the_same_directory_is_refused(demo: tuple[Started, int], tmp_path: Path) -> None:
-    until(lambda: (tmp_path / "var/demo/demo.lock").exists(), 20)
-
-    told = command("demo", exit_code=1, PORT=str(free_port()))
-
-    assert told == "A demo runs in var/demo already: stop it, or set MEETINGPOOL_DATA_DIR elsewhere\n"
-
-
-def left_behind(directory: Path) -> list[str]:
-    """Processes that work in `directory` or were told of it."""
-    return [
-        process.name()
-        for process in psutil.process_iter()
-        if process.status() != psutil.STATUS_ZOMBIE and str(directory) in " ".join(process.cmdline())
-    ]
+    assert processes_in(tmp_path) == []

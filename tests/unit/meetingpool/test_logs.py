@@ -181,7 +181,8 @@ def test_libraries_are_heard_from_warnings_up(capsys: pytest.CaptureFixture[str]
     logging.getLogger("a.library").info("quiet")
     logging.getLogger("a.library").warning("loud")
 
-    assert written(capsys) == ["WARNING a.library loud"]
+    (line,) = written(capsys)
+    assert "loud" in line
 
 
 def test_what_libraries_log_is_redacted_and_in_the_same_form(capsys: pytest.CaptureFixture[str]) -> None:
