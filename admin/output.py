@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Any
 
 import yaml
+from rich.cells import cell_len
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.table import Table
@@ -24,15 +25,18 @@ from meetingpool.database.engine import DatabaseUnavailable
 Record = Mapping[str, Any]
 # Wider than any table: what is not a terminal gets whole lines.
 _UNLIMITED = 10_000
+# Between two columns.
+_GAP = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of the table: its heading, and what it shows of a record."""
+    """A column of the table: its heading, and what it shows of a record. What can be spared goes from a narrow terminal."""
 
     heading: str
     cell: Callable[[Record], object]
     is_number: bool = False
+    can_be_spared: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,8 +76,8 @@ def until_interrupted(watch: float | None = 0.0) -> Iterator[None]:
 def write(listing: Listing, style: Format, *, is_one_of_many: bool = False) -> None:
     """To standard output. As one of many, JSON is one line and YAML one document of a stream."""
     if style is Format.TABLE:
-        terminal = sys.stdout.isatty()
-        Console(file=sys.stdout, width=None if terminal else _UNLIMITED).print(as_table(listing))
+        console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else _UNLIMITED)
+        console.print(as_table(listing, console.width))
         return
     records = [plain(record) for record in listing.records]
     sys.stdout.write(as_text(listing.names, records, style, is_one_of_many=is_one_of_many))
@@ -94,14 +98,16 @@ def write_record(record: Record, style: Format) -> None:
     write(Listing(names=("name", "value"), records=rows, columns=columns, when_empty=""), style)
 
 
-def as_table(listing: Listing) -> RenderableType:
+def as_table(listing: Listing, width: int) -> RenderableType:
+    """The table, in at most `width` characters if that can be."""
     if not listing.records:
         return Text(listing.when_empty)
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in listing.columns:
+    table = Table(box=None, pad_edge=False, padding=(0, _GAP // 2), header_style="bold")
+    columns = _fitting(listing, width)
+    for column in columns:
         table.add_column(column.heading, justify="right" if column.is_number else "left", no_wrap=True)
     for record in listing.records:
-        table.add_row(*(Text(_in_cell(column.cell(record))) for column in listing.columns))
+        table.add_row(*(Text(_in_cell(column.cell(record))) for column in columns))
     return Group(table, Text(listing.summary)) if listing.summary else table
 
 
@@ -146,7 +152,7 @@ async def _redraw(fetch: Callable[[], Awaitable[Listing]], every: float) -> None
     with Live(auto_refresh=False) as live:
         while True:
             try:
-                live.update(as_table(await fetch()), refresh=True)
+                live.update(as_table(await fetch(), live.console.width), refresh=True)
             except DatabaseUnavailable as error:
                 live.update(Text(str(error)), refresh=True)
             await asyncio.sleep(every)
@@ -156,6 +162,19 @@ async def _repeat(fetch: Callable[[], Awaitable[Listing]], style: Format, every:
     while True:
         write(await fetch(), style, is_one_of_many=True)
         await asyncio.sleep(every)
+
+
+def _fitting(listing: Listing, width: int) -> list[Column]:
+    columns = list(listing.columns)
+    widths = {
+        column.heading: max(cell_len(text) for text in (column.heading, *(_in_cell(column.cell(row)) for row in listing.records)))
+        for column in columns
+    }
+    for column in reversed(listing.columns):
+        needed = sum(widths[shown.heading] + _GAP for shown in columns) - _GAP
+        if column.can_be_spared and needed > width:
+            columns.remove(column)
+    return columns
 
 
 def _in_cell(value: object) -> str:

@@ -37,9 +37,9 @@ _LIST_COLUMNS = [
     Column("STATUS", lambda server: server["health"]),
     Column("LOAD", lambda server: f"{server['load']:.2f}", is_number=True),
     Column("MULTIPLIER", lambda server: f"{server['load_multiplier']:g}", is_number=True),
-    Column("VERSION", lambda server: server["bbb_version"]),
-    Column("TAG", lambda server: server["tags"]),
-    Column("REGION", lambda server: server["region"]),
+    Column("VERSION", lambda server: server["bbb_version"], can_be_spared=True),
+    Column("TAG", lambda server: server["tags"], can_be_spared=True),
+    Column("REGION", lambda server: server["region"], can_be_spared=True),
 ]
 _SECRET_COLUMN = Column("SECRET", lambda server: server["secret"])
 
@@ -100,10 +100,10 @@ def _status_columns(hosts: dict[ServerId, str], now: float) -> list[Column]:
         Column("STATUS", lambda server: server["health"]),
         Column("MEETINGS", lambda server: server["meetings"], is_number=True),
         Column("USERS", lambda server: server["users"], is_number=True),
-        Column("LARGEST", lambda server: server["largest_meeting"], is_number=True),
-        Column("VIDEOS", lambda server: server["videos"], is_number=True),
+        Column("LARGEST", lambda server: server["largest_meeting"], is_number=True, can_be_spared=True),
+        Column("VIDEOS", lambda server: server["videos"], is_number=True, can_be_spared=True),
         Column("LOAD", lambda server: f"{server['load']:.2f}", is_number=True),
-        Column("VERSION", lambda server: server["bbb_version"]),
-        Column("TAG", lambda server: server["tags"]),
+        Column("VERSION", lambda server: server["bbb_version"], can_be_spared=True),
+        Column("TAG", lambda server: server["tags"], can_be_spared=True),
         Column("LAST POLL", lambda server: ago(server["last_poll"], now), is_number=True),
     ]

@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import json
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,12 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="fewer rounds and requests: does it run, not how fast is it")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to FILE as well")
     options = parser.parse_args()
-    results, errors = asyncio.run(_measure(options.what, quick=options.quick))
+    # A signal to end unwinds like Ctrl-C, so that no process and no directory is left.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        results, errors = asyncio.run(_measure(options.what, quick=options.quick))
+    except KeyboardInterrupt:
+        return 1
     if options.json:
         options.json.write_text(json.dumps(results, indent=2) + "\n")
     return 1 if errors else 0

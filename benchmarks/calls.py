@@ -1,6 +1,7 @@
 """What each call costs: the CPU of the gateway and of PostgreSQL per request.
 
-The reference is one bare Starlette route under the same web server, measured in the same rounds.
+The reference is one bare Starlette route under the same web server, measured again before each
+call, so that a machine that is busy for a while is so for both.
 """
 
 import contextlib
@@ -43,7 +44,7 @@ class Call:
 
 @dataclass(slots=True)
 class CallCost:
-    """Seconds of CPU per request, one figure for each round, and the ratio to the bare route of the same round."""
+    """Seconds of CPU per request, one figure for each round, and the ratio to the bare route just before."""
 
     name: str
     goal: float | None
@@ -90,7 +91,8 @@ async def measure_calls(*, quick: bool) -> tuple[list[CallCost], float]:
 
 def calls(pool: FilledPool) -> Sequence[Call]:
     """In this order: what create new has made is ended by end, so that each round begins alike."""
-    known = [meeting for server in pool.servers for meeting in server.meetings]
+    # One meeting of each server, then the next of each: neighbours in time are on different servers, as in life.
+    known = [server.meetings[number] for number in range(MEETINGS) for server in pool.servers]
 
     def about_known(call: str, *parameters: tuple[str, str]) -> PathOf:
         return lambda n: _signed(call, ("meetingID", known[n % len(known)]), *parameters)
@@ -164,15 +166,17 @@ async def _bench() -> AsyncIterator[Bench]:
 async def _measure_round(
     bench: Bench, catalogue: Sequence[Call], requests: int, number: int, costs: dict[str, CallCost]
 ) -> float:
-    """Measures the bare route and every call once. Returns the seconds of CPU per request of the bare route."""
-    bare = await _bare_cost(bench, requests)
+    """Measures every call once, each right after the bare route. Returns the median seconds of CPU of a bare request."""
+    bare_costs = []
     for call in catalogue:
+        bare = await _bare_cost(bench, requests)
+        bare_costs.append(bare)
         paths = [call.path(number * REQUESTS + n) for n in range(max(5, round(requests * call.share)))]
         async with _only(bench, call.servers):
             cost = await _cost(bench, call, paths)
         if total := costs.get(call.name):
             _add(total, cost, bare)
-    return bare
+    return median(bare_costs)
 
 
 async def _bare_cost(bench: Bench, requests: int) -> float:

@@ -91,6 +91,8 @@ async def _start(
         stdout=subprocess.PIPE,
         stderr=errors,
         limit=_LONGEST_LINE,
+        # Ctrl-C is for the benchmark, which stops its processes itself.
+        start_new_session=True,
     )
 
 

@@ -34,7 +34,7 @@ def calls_table(costs: Sequence[CallCost], bare: float) -> str:
     lines = [
         f"Calls: CPU of the gateway and PostgreSQL per request, as a ratio to a bare route ({bare * 1e6:.0f} us)",
         "",
-        f"{'call':<30}{'ratio':>7}{'lowest':>8}{'highest':>8}{'goal':>6}  {'':<7}{'PostgreSQL':>10}{'requests':>9}{'errors':>7}",
+        f"{'call':<32}{'ratio':>7}{'lowest':>8}{'highest':>8}{'goal':>6}  {'':<7}{'PostgreSQL':>10}{'requests':>9}{'errors':>7}",
         *map(_call_row, costs),
         *(f"\n{cost.name}: {cost.first_error}" for cost in costs if cost.errors),
     ]
@@ -43,7 +43,7 @@ def calls_table(costs: Sequence[CallCost], bare: float) -> str:
 
 def _call_row(cost: CallCost) -> str:
     return (
-        f"{cost.name:<30}{cost.ratio:>7.1f}{min(cost.ratios):>8.1f}{max(cost.ratios):>8.1f}{_goal(cost.goal)}  "
+        f"{cost.name:<32}{cost.ratio:>7.1f}{min(cost.ratios):>8.1f}{max(cost.ratios):>8.1f}{_goal(cost.goal)}  "
         f"{_verdict(cost.ratio, cost.goal):<7}{cost.database_share:>10.0%}{cost.requests:>9}{cost.errors:>7}"
     )
 

@@ -95,6 +95,13 @@ class Settings(BaseSettings):
         # Scalelite writes tcp://0.0.0.0:3000; the port of it is in PORT as well.
         return urlsplit(value).hostname if isinstance(value, str) and "://" in value else value
 
+    @field_validator("database_url")
+    @classmethod
+    def _is_postgresql(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith(("postgresql://", "postgresql+asyncpg://")):
+            raise ValueError("must be like postgresql://user:password@host/name")
+        return value
+
     @field_validator("loadbalancer_checksum_algorithm", mode="before")
     @classmethod
     def _algorithms(cls, value: object) -> object:

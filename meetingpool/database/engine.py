@@ -79,7 +79,8 @@ async def _translated(connecting: AbstractAsyncContextManager[Connection]) -> As
     except (OperationalError, InterfaceError, PoolTimeoutError, OSError, TimeoutError) as error:
         raise DatabaseUnavailable(DatabaseUnavailable.__doc__) from error
     except DBAPIError as error:
-        if error.connection_invalidated or is_transient(getattr(error.orig, "sqlstate", None)):
+        sqlstate = getattr(error.orig, "sqlstate", None)
+        if error.connection_invalidated or is_transient(sqlstate) or is_refused(sqlstate):
             raise DatabaseUnavailable(DatabaseUnavailable.__doc__) from error
         raise
 
@@ -87,3 +88,8 @@ async def _translated(connecting: AbstractAsyncContextManager[Connection]) -> As
 def is_transient(sqlstate: str | None) -> bool:
     """Whether an error of this SQLSTATE passes by itself: connection, resources, shutdown, time-out, deadlock, read-only."""
     return sqlstate is not None and (sqlstate[:2] in ("08", "40", "53", "57") or sqlstate == "25006")
+
+
+def is_refused(sqlstate: str | None) -> bool:
+    """Whether an error of this SQLSTATE says that the user, the password or the name of the database is wrong."""
+    return sqlstate is not None and sqlstate[:2] in ("28", "3D")

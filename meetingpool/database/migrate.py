@@ -39,7 +39,7 @@ async def require_revision(database: Database) -> None:
         return
     if current is None or current in _known_revisions():
         raise WrongRevision(f"The database is at revision {current or 'none'}, {needed} is needed: run `meetingpool db upgrade`")
-    raise WrongRevision(f"The database is at revision {current}, which this version does not know: install the newer version")
+    raise _from_newer_version(current)
 
 
 async def require_database(database_url: str | None) -> None:
@@ -54,7 +54,10 @@ async def require_database(database_url: str | None) -> None:
 
 
 async def upgrade(database_url: str) -> None:
-    """Brings the database to the needed revision. Of several processes at once, one migrates and the others wait."""
+    """Brings the database to the needed revision. Of several processes at once, one migrates and the others wait.
+
+    Raises WrongRevision when a newer version has been there.
+    """
     engine = create_async_engine(sqlalchemy_url(database_url), poolclass=NullPool)
     try:
         await _upgrade(engine)
@@ -74,9 +77,16 @@ async def _upgrade(engine: AsyncEngine) -> None:
 
 
 def _run_upgrade(connection: SyncConnection) -> None:
+    current = MigrationContext.configure(connection).get_current_revision()
+    if current is not None and current not in _known_revisions():
+        raise _from_newer_version(current)
     config = _config()
     config.attributes["connection"] = connection
     alembic.command.upgrade(config, "head")
+
+
+def _from_newer_version(current: str) -> WrongRevision:
+    return WrongRevision(f"The database is at revision {current}, which this version does not know: install the newer version")
 
 
 def _known_revisions() -> set[str]:

@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -106,7 +107,10 @@ def processes_in(directory: Path) -> list[str]:
 
 
 def clean_environment() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if not name.startswith(_NAMES_OF_SETTINGS)}
+    """Ours without settings. Bytecode is kept, wherever tests are told not to: without it each start takes seconds."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(_NAMES_OF_SETTINGS)}
+    kept.pop("PYTHONDONTWRITEBYTECODE", None)
+    return kept | {"PYTHONPYCACHEPREFIX": str(Path(tempfile.gettempdir()) / "meetingpool-bytecode")}
 
 
 def until(found: Callable[[], T | None], seconds: float, told: Callable[[], str] = str) -> T:

@@ -1,4 +1,4 @@
-"""Gateways as processes of their own, for the tests of this folder."""
+"""Real processes of Meetingpool, started and watched as an operator's service manager would."""
 
 import asyncio
 import json
@@ -21,15 +21,14 @@ class GatewayProcess:
     process: asyncio.subprocess.Process
 
     @property
+    def endpoint(self) -> str:
+        return f"http://127.0.0.1:{self.port}/bigbluebutton/api"
+
+    @property
     def origin(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    @property
-    def endpoint(self) -> str:
-        return f"{self.origin}/bigbluebutton/api"
-
     async def stop(self) -> int:
-        """The exit code after SIGTERM."""
         self.process.send_signal(signal.SIGTERM)
         return await self.process.wait()
 
@@ -40,32 +39,10 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-async def start_gateway(database_url: str, port: int | None = None, **environment: str) -> GatewayProcess:
-    """A gateway that listens. `environment`: more settings."""
-    port = port or free_port()
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "gateway",
-        env=os.environ
-        | {
-            "MEETINGPOOL_DATABASE_URL": database_url,
-            "MEETINGPOOL_LOADBALANCER_SECRET": SECRET,
-            "MEETINGPOOL_LOG_FORMAT": "json",
-            "PORT": str(port),
-            **environment,
-        },
-        stderr=asyncio.subprocess.PIPE,
-    )
-    async with asyncio.timeout(START_TIMEOUT):
-        await _until_listening(process)
-    return GatewayProcess(port, process)
-
-
 @asynccontextmanager
 async def gateway_process(database_url: str, port: int | None = None, **environment: str) -> AsyncIterator[GatewayProcess]:
-    """A gateway that runs as long as the context, unless the test ends it earlier."""
-    gateway = await start_gateway(database_url, port, **environment)
+    """A gateway process that is ready; killed at the end if it has not been stopped."""
+    gateway = await start_gateway(database_url, port or free_port(), **environment)
     try:
         yield gateway
     finally:
@@ -74,9 +51,27 @@ async def gateway_process(database_url: str, port: int | None = None, **environm
             await gateway.process.wait()
 
 
+async def start_gateway(database_url: str, port: int, **environment: str) -> GatewayProcess:
+    settings = {
+        "MEETINGPOOL_DATABASE_URL": database_url,
+        "MEETINGPOOL_PORT": str(port),
+        "MEETINGPOOL_LOADBALANCER_SECRET": SECRET,
+        "MEETINGPOOL_DRAIN_DELAY": "0.5",
+        "MEETINGPOOL_LOG_FORMAT": "json",
+        **environment,
+    }
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "gateway", env=os.environ | settings, stderr=asyncio.subprocess.PIPE
+    )
+    await _until_listening(process)
+    return GatewayProcess(port, process)
+
+
 async def _until_listening(process: asyncio.subprocess.Process) -> None:
+    # Its own word counts: another process on the same port could answer for it.
     assert process.stderr is not None
-    while line := await process.stderr.readline():
-        if line.startswith(b"{") and json.loads(line)["event"] == "listening":
-            return
-    raise AssertionError("the gateway ended before it listened")
+    async with asyncio.timeout(START_TIMEOUT):
+        while line := await process.stderr.readline():
+            if json.loads(line)["event"] == "listening":
+                return
+    raise AssertionError("the gateway ended while it started")

@@ -9,7 +9,9 @@ import sys
 
 import asyncpg
 import pytest
+from typer.testing import CliRunner
 
+from admin.app import app
 from meetingpool.database.engine import plain_url
 from simulator.faults import Faults
 from simulator.fleet import Fleet
@@ -18,8 +20,17 @@ from tests.integration.admin.conftest import CommandLine, Listed, Placed
 
 @pytest.fixture
 async def empty_schema(database_url: str) -> None:
+    await execute(database_url, "DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+
+
+@pytest.fixture
+async def newer_schema(database_url: str) -> None:
+    await execute(database_url, "UPDATE alembic_version SET version_num = '9999'")
+
+
+async def execute(database_url: str, statements: str) -> None:
     connection = await asyncpg.connect(plain_url(database_url))
-    await connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+    await connection.execute(statements)
     await connection.close()
 
 
@@ -118,3 +129,21 @@ async def test_commands_refuse_a_database_without_the_schema(meetingpool: Comman
 
     await meetingpool("db", "upgrade")
     await meetingpool("db", "check")
+
+
+@pytest.mark.parametrize("wrong", ["no_such_user@", "meetingpool@/no_such_database"])
+async def test_refused_connection_is_a_sentence(database_url: str, wrong: str) -> None:
+    right, _, options = database_url.partition("?")
+    url = f"postgresql://{wrong}{'' if '/' in wrong else '/' + right.rpartition('/')[2]}?{options}"
+    runner = CliRunner(env={"MEETINGPOOL_DATABASE_URL": url})
+
+    told = await asyncio.to_thread(runner.invoke, app, ["status"])
+
+    assert (told.exit_code, told.stderr.partition(".")[0]) == (1, "The database does not answer")
+
+
+@pytest.mark.usefixtures("newer_schema")
+async def test_database_of_a_newer_version_is_left_alone(meetingpool: CommandLine) -> None:
+    for command in ("upgrade", "check"):
+        told = await meetingpool("db", command, exit_code=1)
+        assert told.stderr == ("The database is at revision 9999, which this version does not know: install the newer version\n")

@@ -71,3 +71,11 @@ def test_database_out_of_reach_is_a_sentence() -> None:
 
     assert result.exit_code == 1
     assert result.stderr.startswith("The database does not answer.")
+
+
+def test_database_url_that_is_none_is_named() -> None:
+    result = CliRunner(env={"MEETINGPOOL_DATABASE_URL": "mysql://secret@host/name"}).invoke(app, ["status"])
+
+    assert result.exit_code == 1
+    assert result.stderr.startswith("Settings cannot be used: MEETINGPOOL_DATABASE_URL: ")
+    assert "secret" not in result.stderr

@@ -3,13 +3,15 @@
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from io import StringIO
 from typing import Any
 
 import pytest
 import yaml
+from rich.console import Console
 
 from admin.commands.arguments import Format
-from admin.output import Column, Listing, ago, plain, write, write_record
+from admin.output import Column, Listing, ago, as_table, plain, write, write_record
 from meetingpool.domain.servers import AdminState
 
 NAMES = ("id", "state", "tags", "seen")
@@ -71,6 +73,25 @@ def test_table_without_rows_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     write(listing([]), Format.TABLE)
 
     assert capsys.readouterr().out == "Nothing here\n"
+
+
+def test_narrow_table_leaves_out_what_can_be_spared_from_the_right() -> None:
+    columns = [
+        Column("ID", lambda row: row["id"]),
+        Column("SEEN", lambda row: row["state"], can_be_spared=True),
+        Column("TAGS", lambda row: row["tags"], can_be_spared=True),
+    ]
+    listing = Listing(names=NAMES, records=[RECORD], columns=columns, when_empty="")
+
+    def headings(width: int) -> list[str]:
+        console = Console(width=width, file=StringIO())
+        with console.capture() as captured:
+            console.print(as_table(listing, width))
+        return captured.get().splitlines()[0].split()
+
+    assert headings(20) == ["ID", "SEEN", "TAGS"]
+    assert headings(19) == ["ID", "SEEN"]
+    assert headings(13) == ["ID"]
 
 
 def test_one_record_is_an_object_in_json_and_rows_in_a_table(capsys: pytest.CaptureFixture[str]) -> None:
