@@ -6,7 +6,9 @@ from gateway.authentication import Call, Keys
 from gateway.meeting_lists import MeetingLists
 from gateway.pool_view import PoolView
 from meetingpool.bbb.answers import Answer
+from meetingpool.bbb.calls import CALLS
 from meetingpool.bbb.client import Client
+from meetingpool.bbb.errors import ConnectionLost
 from meetingpool.clock import Clock
 from meetingpool.database.engine import Database
 from meetingpool.domain.meetings import Meeting, host_id_of
@@ -38,8 +40,19 @@ class Gateway:
         return self.view.pool.servers.get(meeting.server_id)
 
     async def relay(self, call: Call, meeting: Meeting, server: Server) -> Answer:
-        """The answer of the meeting's server to a call about it. Raises ServerFailure."""
+        """The answer of the meeting's server to a call about it. Raises ServerFailure.
+
+        A connection kept from earlier may turn out to be closed just when it is used; a call that only reads is then repeated.
+        """
+        deadline = self.clock.monotonic() + self.settings.response_timeout
         parameters = {**call.parameters, "meetingID": host_id_of(meeting.key)}
-        return await self.client.call(
-            server.url, server.secret, call.name, parameters.items(), deadline=self.settings.response_timeout
-        )
+        try:
+            return await self._send(call.name, parameters, server, deadline)
+        except ConnectionLost:
+            if not CALLS[call.name].is_read:
+                raise
+            return await self._send(call.name, parameters, server, deadline)
+
+    async def _send(self, name: str, parameters: dict[str, str], server: Server, deadline: float) -> Answer:
+        remaining = max(0.05, deadline - self.clock.monotonic())
+        return await self.client.call(server.url, server.secret, name, parameters.items(), deadline=remaining)

@@ -5,6 +5,8 @@ import random
 import signal
 import sys
 
+import uvloop
+
 from meetingpool.clock import SystemClock
 from meetingpool.database.engine import Database, DatabaseUnavailable
 from meetingpool.database.migrate import WrongRevision, require_database
@@ -19,7 +21,7 @@ def main() -> int:
     try:
         settings = read_settings()
         configure_logs(process="poller", log_format=settings.log_format, level=settings.log_level)
-        asyncio.run(run(settings))
+        uvloop.run(run(settings))
     except (SettingsError, DatabaseUnavailable, WrongRevision) as error:
         print(error, file=sys.stderr)
         return 1

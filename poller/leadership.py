@@ -51,7 +51,6 @@ class Leadership:
             try:
                 if await self._renewed() != epoch:
                     return
-                await watch.follow_servers()
             except DatabaseUnavailable:
                 log.warning("database_unreachable")
             if abs(self._clock_drift() - drift) > 1.0:

@@ -5,10 +5,11 @@ So a server that hangs delays nobody, and a round over hundreds of servers is a 
 
 import asyncio
 import random
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.interval import IntervalTrigger
@@ -17,6 +18,7 @@ from meetingpool.bbb.client import Client
 from meetingpool.clock import Clock
 from meetingpool.database.engine import Database, DatabaseUnavailable
 from meetingpool.database.leases import StaleEpoch, fence
+from meetingpool.database.notifications import listening
 from meetingpool.database.servers import all_servers
 from meetingpool.domain.health import half_of_the_pool_fails
 from meetingpool.domain.servers import AdminState, Server, ServerId
@@ -25,9 +27,11 @@ from meetingpool.operations.poll_server import ServerPoller
 from meetingpool.operations.record_polls import Poll, PollRules, Recorded, record_polls
 
 LEASE = "poller"
-# Polls that come in within this time are written together, in seconds.
-GATHER = 0.1
-RETRY_WRITE = 1.0
+# Polls that come in within this part of the interval, and within this many seconds, are written together.
+GATHER_OF_INTERVAL = 0.025
+GATHER_AT_MOST = 0.5
+RETRY = 1.0
+READ_SERVERS_EVERY = 30.0
 # A poll's deadline as a part of the interval, so that one is over before the next begins.
 DEADLINE_OF_INTERVAL = 0.8
 
@@ -59,27 +63,51 @@ class Watch:
         self._has_waiting = asyncio.Event()
         self._known_orphans: set[tuple[ServerId, str]] = set()
         self._panic = False
+        self._gather = min(GATHER_AT_MOST, settings.interval * GATHER_OF_INTERVAL)
+        self._servers_changed = asyncio.Event()
         self._client = Client(connect_timeout=settings.connect_timeout)
         self._scheduler = AsyncIOScheduler(job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None})
 
     async def __aenter__(self) -> Self:
         deadline = min(self._settings.response_timeout, self._settings.interval * DEADLINE_OF_INTERVAL)
         self._poller = ServerPoller(await self._client.__aenter__(), self._clock, deadline=deadline)
-        self._writing = asyncio.create_task(self._write())
+        self._tasks = [asyncio.create_task(work()) for work in (self._write, self._listen, self._follow_servers)]
         self._scheduler.start()
-        try:
-            await self.follow_servers()
-        except DatabaseUnavailable:
-            log.warning("database_unreachable")
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._scheduler.shutdown(wait=False)
-        self._writing.cancel()
-        await asyncio.gather(self._writing, return_exceptions=True)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._client.__aexit__(kind, error, trace)
 
-    async def follow_servers(self) -> None:
+    async def _listen(self) -> None:
+        """Hears of servers that administrators changed. Whatever was missed is found by the next reading."""
+        while True:
+            try:
+                async with listening(self._database.url, self._database.name, self._hear) as until_lost:
+                    self._servers_changed.set()
+                    await until_lost()
+            except DatabaseUnavailable:
+                log.warning("database_unreachable")
+            await asyncio.sleep(RETRY)
+
+    def _hear(self, message: dict[str, Any]) -> None:
+        if message["kind"] == "servers":
+            self._servers_changed.set()
+
+    async def _follow_servers(self) -> None:
+        while True:
+            self._servers_changed.clear()
+            try:
+                await self._read_servers()
+            except DatabaseUnavailable:
+                log.warning("database_unreachable")
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._servers_changed.wait(), READ_SERVERS_EVERY)
+
+    async def _read_servers(self) -> None:
         """Reads which servers there are, and gives each a job. Raises DatabaseUnavailable."""
         async with self._database.transaction() as connection:
             servers = {server.id: server for server in await all_servers(connection)}
@@ -121,7 +149,7 @@ class Watch:
     async def _write(self) -> None:
         while not self.overtaken:
             await self._has_waiting.wait()
-            await asyncio.sleep(GATHER)
+            await asyncio.sleep(self._gather)
             batch, self._waiting = self._waiting, {}
             self._has_waiting.clear()
             try:
@@ -132,7 +160,7 @@ class Watch:
             except DatabaseUnavailable:
                 log.warning("polls_not_written", servers=len(batch))
                 self._waiting = {**batch, **self._waiting}
-                await asyncio.sleep(RETRY_WRITE)
+                await asyncio.sleep(RETRY)
                 self._has_waiting.set()
 
     async def _record(self, batch: dict[ServerId, Poll]) -> None:

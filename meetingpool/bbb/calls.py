@@ -1,4 +1,7 @@
-"""The catalogue of calls: which methods each takes, and which kinds of body. Source: BBB's UrlMappings and content-type rules."""
+"""The catalogue of calls: which methods each takes, which kinds of body, and whether it may be repeated.
+
+Source: BBB's UrlMappings and content-type rules.
+"""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -20,11 +23,12 @@ class BodyKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class CallSpec:
-    """A call of the API: its name as signed, and what it accepts."""
+    """A call of the API: its name as signed, and what it accepts. `is_read`: it changes nothing, so it may be repeated."""
 
     name: str
     methods: frozenset[str]
     bodies: frozenset[BodyKind]
+    is_read: bool = False
 
 
 _FORMS = frozenset({BodyKind.FORM, BodyKind.MULTIPART})
@@ -36,9 +40,9 @@ CALLS = {
     for spec in (
         CallSpec("create", _READ_OR_POST, _FORMS | {BodyKind.XML}),
         CallSpec("join", _READ, _FORMS),
-        CallSpec("isMeetingRunning", _READ_OR_POST, _FORMS),
+        CallSpec("isMeetingRunning", _READ_OR_POST, _FORMS, is_read=True),
         CallSpec("end", _READ_OR_POST, _FORMS),
-        CallSpec("getMeetingInfo", _READ_OR_POST, _FORMS),
-        CallSpec("getMeetings", _READ_OR_POST, _FORMS),
+        CallSpec("getMeetingInfo", _READ_OR_POST, _FORMS, is_read=True),
+        CallSpec("getMeetings", _READ_OR_POST, _FORMS, is_read=True),
     )
 }

@@ -19,6 +19,8 @@ from meetingpool.bbb.query import encode
 
 MAX_ANSWER_BYTES = 50 * 1024 * 1024
 CONNECTIONS_PER_SERVER = 64
+# Idle connections are kept this long, in seconds: beyond an interval of polling, below the 65 s of the web server on a BBB host.
+KEEP_IDLE = 60.0
 
 Parameters = Iterable[tuple[str, str]]
 
@@ -57,7 +59,9 @@ class Client:
         self._connect_timeout = connect_timeout
 
     async def __aenter__(self) -> Self:
-        connector = aiohttp.TCPConnector(limit=0, limit_per_host=CONNECTIONS_PER_SERVER, ttl_dns_cache=60)
+        connector = aiohttp.TCPConnector(
+            limit=0, limit_per_host=CONNECTIONS_PER_SERVER, keepalive_timeout=KEEP_IDLE, ttl_dns_cache=60
+        )
         self._session = aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),

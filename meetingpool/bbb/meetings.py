@@ -14,6 +14,8 @@ from meetingpool.domain.meetings import ReportedMeeting
 # What some locale or other puts between groups of digits.
 _GROUPING = re.compile(r"[\s.,'\u2019]")
 
+_READ = ("meetingID", "internalMeetingID", "createTime", "participantCount", "videoCount", "isBreakout")
+
 GENERATION_METADATA = f"{OWN_METADATA_PREFIX}generation"
 
 
@@ -37,12 +39,14 @@ def meeting_elements(answer: Answer) -> list[xml.Element]:
 
 def read_number(text: str | None) -> int | None:
     """A number as BBB prints it, grouping separators included; None when it is not one."""
-    digits = _GROUPING.sub("", text or "")
+    if not text:
+        return None
+    digits = text if text.isdigit() else _GROUPING.sub("", text)
     return int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 19 else None
 
 
 def _read_meeting(element: xml.Element) -> ReportedMeeting:
-    fields = {child.tag: child.text for child in element}
+    fields = {child.tag: child.text for child in element.iterchildren(*_READ)}
     meeting_id = fields.get("meetingID")
     if not meeting_id:
         raise UnusableAnswer("a meeting has no meetingID")
@@ -53,13 +57,12 @@ def _read_meeting(element: xml.Element) -> ReportedMeeting:
         users=read_number(fields.get("participantCount")) or 0,
         videos=read_number(fields.get("videoCount")) or 0,
         is_breakout=(fields.get("isBreakout") or "").strip().lower() == "true",
-        generation=read_number(element.findtext(f"metadata/{GENERATION_METADATA}")),
     )
 
 
 def _without_attendees(document: bytes) -> bytes:
-    # Markup that could hide the word "</attendees>" in text leaves the document as it is.
-    if b"<![CDATA[" in document or b"<!--" in document:
+    # Markup that could hide the word "</attendees>" in text (CDATA, a comment) leaves the document as it is.
+    if b"!" in document and (b"<![CDATA[" in document or b"<!--" in document):
         return document
     kept: list[bytes] = []
     position = 0

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import ARRAY, BindParameter, Double, Integer, Text, bindparam, text
+from sqlalchemy.engine import Row
 
 from meetingpool.database.engine import Connection
 from meetingpool.database.meetings import MEETING_COLUMNS, meeting_of, notify_gone, notify_meetings
@@ -28,57 +29,57 @@ _LOCK = text("""
     FROM servers WHERE id = ANY(:ids) ORDER BY id FOR UPDATE
 """).bindparams(_array("ids", Text))
 
-_REPORTED = "unnest(:servers, :host_ids, :internal_ids, :users) AS r(server_id, host_id, internal_id, users)"
-
-_COLUMNS_OF_REPORTED = (
+# Rows are judged by a snapshot and changed under a condition of their own, so that what changed meanwhile is judged again.
+_RECORD = text(f"""
+    WITH r AS MATERIALIZED (
+        SELECT * FROM unnest(:servers, :host_ids, :internal_ids, :users) AS r(server_id, host_id, internal_id, users)
+    ),
+    mapped AS MATERIALIZED (
+        SELECT m.tenant, m.meeting_id, m.server_id, m.generation, m.state, m.internal_id, m.users, m.expected_users,
+            extract(epoch FROM now() - m.created_at)::float8 AS age,
+            now() - make_interval(secs => p.elapsed + :quiet_for) AS quiet_since,
+            r.host_id IS NOT NULL AS listed, r.internal_id AS listed_id, r.users AS listed_users,
+            m.internal_id IS DISTINCT FROM r.internal_id OR m.state NOT IN ('live', 'ending') AS is_news,
+            m.attempted_at
+        FROM unnest(:ids, :elapsed) AS p(server_id, elapsed)
+        JOIN meetings m ON m.server_id = p.server_id
+        LEFT JOIN r ON r.host_id = m.host_id AND r.server_id = m.server_id
+    ),
+    seen AS (
+        UPDATE meetings m SET
+            state = CASE WHEN m.state = 'ending' THEN m.state ELSE 'live' END,
+            internal_id = x.listed_id,
+            users = x.listed_users
+        FROM mapped x
+        WHERE (m.tenant, m.meeting_id, m.generation) = (x.tenant, x.meeting_id, x.generation)
+            AND x.listed AND (x.is_news OR x.users <> x.listed_users)
+        RETURNING {", ".join("m." + column for column in MEETING_COLUMNS.split(", "))}, x.is_news
+    ),
+    gone AS (
+        DELETE FROM meetings m USING mapped x
+        WHERE (m.tenant, m.meeting_id, m.generation) = (x.tenant, x.meeting_id, x.generation)
+            AND NOT x.listed AND m.attempted_at < x.quiet_since
+        RETURNING m.tenant, m.meeting_id, m.generation
+    )
+    SELECT 'seen' AS kind, {MEETING_COLUMNS}, NULL::float8 AS expected_users, NULL::float8 AS age, NULL AS mapped_to
+    FROM seen WHERE is_news
+    UNION ALL
+    SELECT 'gone', tenant, meeting_id, NULL, generation, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM gone
+    UNION ALL
+    SELECT 'reserved', NULL, NULL, server_id, NULL, NULL, NULL, NULL, NULL, expected_users, age, NULL
+    FROM mapped WHERE NOT listed AND attempted_at >= quiet_since
+    UNION ALL
+    SELECT 'orphan', NULL, r.host_id, r.server_id, NULL, NULL, r.internal_id, NULL, NULL, NULL, NULL, m.server_id
+    FROM r JOIN meetings m ON m.host_id = r.host_id AND m.server_id <> r.server_id
+""").bindparams(
     _array("servers", Text),
     _array("host_ids", Text),
     _array("internal_ids", Text),
     _array("users", Integer),
-)
-
-_SEEN = text(f"""
-    UPDATE meetings m SET
-        state = CASE WHEN m.state = 'ending' THEN m.state ELSE 'live' END, internal_id = r.internal_id, users = r.users
-    FROM {_REPORTED}
-    WHERE m.host_id = r.host_id AND m.server_id = r.server_id
-        AND (m.internal_id IS DISTINCT FROM r.internal_id OR m.state NOT IN ('live', 'ending'))
-    RETURNING {", ".join("m." + column for column in MEETING_COLUMNS.split(", "))}
-""").bindparams(*_COLUMNS_OF_REPORTED)
-
-# Nobody but a reader of lists needs these at once, so no notification goes out for them.
-_COUNTED = text(f"""
-    UPDATE meetings m SET users = r.users FROM {_REPORTED}
-    WHERE m.host_id = r.host_id AND m.server_id = r.server_id AND m.users <> r.users
-""").bindparams(*_COLUMNS_OF_REPORTED)
-
-_GONE = text(f"""
-    DELETE FROM meetings m USING unnest(:ids, :elapsed) AS p(server_id, elapsed)
-    WHERE m.server_id = p.server_id
-        AND m.attempted_at < now() - make_interval(secs => p.elapsed + :quiet_for)
-        AND NOT EXISTS (SELECT FROM {_REPORTED} WHERE r.server_id = m.server_id AND r.host_id = m.host_id)
-    RETURNING m.tenant, m.meeting_id, m.generation
-""").bindparams(
     _array("ids", Text),
     _array("elapsed", Double),
     bindparam("quiet_for", type_=Double),
-    *_COLUMNS_OF_REPORTED,
 )
-
-_RESERVED = text(f"""
-    SELECT m.server_id, m.expected_users, extract(epoch FROM now() - m.created_at)::float8 AS age
-    FROM meetings m
-    WHERE m.server_id = ANY(:ids)
-        AND NOT EXISTS (SELECT FROM {_REPORTED} WHERE r.server_id = m.server_id AND r.host_id = m.host_id)
-""").bindparams(
-    _array("ids", Text),
-    *_COLUMNS_OF_REPORTED,
-)
-
-_ELSEWHERE = text(f"""
-    SELECT r.server_id, r.host_id, r.internal_id, m.server_id AS mapped_to
-    FROM {_REPORTED} JOIN meetings m ON m.host_id = r.host_id AND m.server_id <> r.server_id
-""").bindparams(*_COLUMNS_OF_REPORTED)
 
 _WRITE = text("""
     UPDATE servers s SET
@@ -173,6 +174,19 @@ class Reported:
         }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MappedMeetings:
+    """What good polls found out about mapped meetings.
+
+    `gone`: dropped. `reserved`: not listed, and too young to be gone, as (server, expected users, age in seconds). `orphans`:
+    listed by one server and mapped to another, as (server, host id, internal id, mapped to).
+    """
+
+    gone: list[MeetingKey]
+    reserved: list[tuple[ServerId, float, float]]
+    orphans: list[tuple[ServerId, str, str, ServerId]]
+
+
 async def lock_servers(connection: Connection, ids: Sequence[ServerId]) -> list[LockedServer]:
     """Locks the rows of the servers that still exist, in the order of their ids."""
     return [
@@ -195,38 +209,27 @@ async def lock_servers(connection: Connection, ids: Sequence[ServerId]) -> list[
     ]
 
 
-async def mark_seen(connection: Connection, reported: Reported) -> None:
-    """Meetings that their server listed are live, with as many people as it said."""
-    rows = (await connection.execute(_SEEN, reported.parameters())).all()
-    await connection.execute(_COUNTED, reported.parameters())
-    await notify_meetings(connection, [meeting_of(row) for row in rows])
-
-
-async def drop_gone(
+async def record_meetings(
     connection: Connection, elapsed: dict[ServerId, float], reported: Reported, *, quiet_for: float
-) -> list[MeetingKey]:
-    """Drops the meetings that a good poll of their server did not list.
+) -> MappedMeetings:
+    """Writes what good polls say of the meetings mapped to their servers.
 
-    `elapsed`: seconds since the poll of each server began; only meetings whose last create began more than `quiet_for` seconds
-    before that are dropped. Returns them.
+    Meetings that were listed are live, with as many people as their server said. Those that were not are dropped if their last
+    create began more than `quiet_for` seconds before the poll; `elapsed` is the number of seconds since the poll of each
+    server began.
     """
-    parameters = {"ids": list(elapsed), "elapsed": list(elapsed.values()), "quiet_for": quiet_for}
-    rows = (await connection.execute(_GONE, parameters | reported.parameters())).all()
-    gone = [(MeetingKey(row.tenant, row.meeting_id), row.generation) for row in rows]
+    parameters = {"ids": list(elapsed), "elapsed": list(elapsed.values()), "quiet_for": quiet_for, **reported.parameters()}
+    rows: dict[str, list[Row[Any]]] = {"seen": [], "gone": [], "reserved": [], "orphan": []}
+    for row in await connection.execute(_RECORD, parameters):
+        rows[row.kind].append(row)
+    gone = [(MeetingKey(row.tenant, row.meeting_id), row.generation) for row in rows["gone"]]
+    await notify_meetings(connection, [meeting_of(row) for row in rows["seen"]])
     await notify_gone(connection, gone)
-    return [key for key, _ in gone]
-
-
-async def reserved_on(connection: Connection, ids: Sequence[ServerId], reported: Reported) -> list[tuple[ServerId, float, float]]:
-    """Meetings that their server did not list and that are not gone either, as (server, expected users, age in seconds)."""
-    rows = await connection.execute(_RESERVED, {"ids": list(ids)} | reported.parameters())
-    return [(ServerId(row.server_id), row.expected_users, row.age) for row in rows]
-
-
-async def orphans_in(connection: Connection, reported: Reported) -> list[tuple[ServerId, str, str, ServerId]]:
-    """Listed meetings that belong to another server by now, as (server, host id, internal id, mapped to)."""
-    rows = await connection.execute(_ELSEWHERE, reported.parameters())
-    return [(ServerId(row.server_id), row.host_id, row.internal_id, ServerId(row.mapped_to)) for row in rows]
+    return MappedMeetings(
+        gone=[key for key, _ in gone],
+        reserved=[(ServerId(row.server_id), row.expected_users, row.age) for row in rows["reserved"]],
+        orphans=[(ServerId(row.server_id), row.meeting_id, row.internal_id, ServerId(row.mapped_to)) for row in rows["orphan"]],
+    )
 
 
 async def write_statuses(connection: Connection, statuses: Sequence[ServerStatus]) -> None:

@@ -43,8 +43,7 @@ class Meeting:
     created_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReportedMeeting:
+class ReportedMeeting(NamedTuple):
     """A meeting as a server's getMeetings lists it. `created_ms` by the server's clock; None when it is not a number."""
 
     meeting_id: str
@@ -53,7 +52,6 @@ class ReportedMeeting:
     users: int
     videos: int
     is_breakout: bool
-    generation: int | None
 
 
 def host_id_of(key: MeetingKey) -> str:

@@ -81,22 +81,28 @@ async def record_polls(
         if poll.meetings is not None:
             reported.add(server.id, poll.meetings)
             elapsed[server.id] = clock.monotonic() - poll.began
-    await polls.mark_seen(connection, reported)
-    gone = await polls.drop_gone(connection, elapsed, reported, quiet_for=rules.quiet_for)
-    reserved = await polls.reserved_on(connection, list(elapsed), reported)
-    statuses = [_status(server, batch[server.id], reserved, rules, panic=panic) for server in locked]
+    meetings = await polls.record_meetings(connection, elapsed, reported, quiet_for=rules.quiet_for)
+    reserved = _by_server(meetings.reserved)
+    statuses = [_status(server, batch[server.id], reserved.get(server.id, []), rules, panic=panic) for server in locked]
     await polls.write_statuses(connection, statuses)
     return Recorded(
         changes=[change for pair in zip(locked, statuses, strict=True) if (change := _change(*pair))],
-        gone=gone,
-        orphans=await polls.orphans_in(connection, reported),
+        gone=meetings.gone,
+        orphans=meetings.orphans,
     )
+
+
+def _by_server(reserved: Sequence[tuple[ServerId, float, float]]) -> dict[ServerId, list[tuple[float, float]]]:
+    grouped: dict[ServerId, list[tuple[float, float]]] = {}
+    for server_id, expected, age in reserved:
+        grouped.setdefault(server_id, []).append((expected, age))
+    return grouped
 
 
 def _status(
     server: LockedServer,
     poll: Poll,
-    reserved: Sequence[tuple[ServerId, float, float]],
+    reserved: Sequence[tuple[float, float]],
     rules: PollRules,
     *,
     panic: bool,
@@ -105,9 +111,7 @@ def _status(
         return _failed_status(server, poll, rules, panic=panic)
     # Breakout rooms hold people of their parent, who counts them already.
     sizes = [(m.users, age) for m, age in zip(poll.meetings, poll.ages, strict=True) if not m.is_breakout]
-    reserved_load = sum(
-        replace(rules.expectation, users=expected).at_age(age) for id_, expected, age in reserved if id_ == server.id
-    )
+    reserved_load = sum(replace(rules.expectation, users=expected).at_age(age) for expected, age in reserved)
     status = ServerStatus(
         id=server.id,
         admin_state=server.admin_state,
@@ -119,7 +123,7 @@ def _status(
         videos=sum(meeting.videos for meeting in poll.meetings),
         bbb_version=poll.bbb_version,
     )
-    return _retired_when_empty(server, status, empty=not poll.meetings and all(id_ != server.id for id_, _, _ in reserved))
+    return _retired_when_empty(server, status, empty=not poll.meetings and not reserved)
 
 
 def _failed_status(server: LockedServer, poll: Poll, rules: PollRules, *, panic: bool) -> ServerStatus:

@@ -9,6 +9,7 @@ from sqlalchemy import text
 from meetingpool.bbb.checksum import Algorithm
 from meetingpool.domain.meetings import MeetingState
 from simulator.faults import NO_FAULTS, Faults
+from simulator.server import SimulatedServer
 from tests.pool import FrontEnd, RunningPool, key_of, meeting_row, succeeded
 
 
@@ -123,6 +124,24 @@ async def test_a_server_that_does_not_answer_means_an_error_and_no_change(pool: 
     }
     await pool.fleet.set_faults(holder, NO_FAULTS)
     assert succeeded(await front_end.ask("getMeetingInfo", meetingID="class"))
+
+
+async def test_a_call_that_only_reads_is_repeated_when_the_connection_broke(pool: RunningPool, front_end: FrontEnd) -> None:
+    created = await front_end.create("class")
+    (holder,) = pool.holders("class")
+
+    def heal_at_second_call(server: SimulatedServer, call: str) -> None:
+        if server.count(call) == 1:
+            server.faults = NO_FAULTS
+
+    pool.fleet.on_request = heal_at_second_call
+    for call in ("getMeetingInfo", "isMeetingRunning"):
+        await pool.fleet.set_faults(holder, Faults(drop_after=True))
+        assert succeeded(await front_end.ask(call, meetingID="class"))
+    await pool.fleet.set_faults(holder, Faults(drop_after=True))
+    password = created.findtext("moderatorPW") or ""
+    assert key_of(await front_end.ask("end", meetingID="class", password=password)) == "internalError"
+    assert holder.count("end") == 1
 
 
 async def test_another_process_knows_a_meeting_at_once(pool: RunningPool) -> None:

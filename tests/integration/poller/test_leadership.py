@@ -11,6 +11,8 @@ from sqlalchemy import text
 from meetingpool.clock import SystemClock
 from meetingpool.database.engine import Database
 from meetingpool.database.leases import StaleEpoch, acquire_lease, fence, release_lease
+from meetingpool.database.servers import insert_server
+from meetingpool.domain.servers import Server, ServerId
 from poller.leadership import Leadership
 from poller.watch import WatchSettings
 from tests.pool import RunningPool
@@ -79,11 +81,8 @@ async def test_a_server_that_is_added_is_polled_soon(pool: RunningPool) -> None:
     async with _poller(pool):
         await asyncio.sleep(0.5)
         async with pool.database.transaction() as connection:
-            await connection.execute(
-                text("INSERT INTO servers (id, url, secret) VALUES (:id, :url, :secret)"),
-                {"id": added.name, "url": added.url, "secret": added.secret},
-            )
-        for _ in range(60):
+            await insert_server(connection, Server(id=ServerId(added.name), url=added.url, secret=added.secret))
+        for _ in range(30):
             await asyncio.sleep(0.1)
             if (await pool.servers())[added.name].last_poll:
                 break

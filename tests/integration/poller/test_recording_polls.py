@@ -200,9 +200,7 @@ async def test_a_higher_rise_threshold_wants_more_good_polls(pool: RunningPool) 
 
 
 async def test_a_poll_of_a_server_that_was_removed_is_ignored(pool: RunningPool) -> None:
-    meeting = ReportedMeeting(
-        meeting_id="x", internal_id="y", created_ms=1, users=3, videos=0, is_breakout=False, generation=None
-    )
+    meeting = ReportedMeeting(meeting_id="x", internal_id="y", created_ms=1, users=3, videos=0, is_breakout=False)
     ghost = ServerId("removed")
     recorded = await pool.record({ghost: Poll(server_id=ghost, began=0.0, meetings=(meeting,), ages=(0.0,))})
     assert (recorded.changes, recorded.gone) == ([], [])

@@ -41,7 +41,6 @@ READ_AS = ReportedMeeting(
     users=3,
     videos=2,
     is_breakout=False,
-    generation=4,
 )
 
 
@@ -64,7 +63,7 @@ def test_meeting_is_read_with_what_a_poll_needs() -> None:
 
 def test_meeting_of_which_nothing_but_the_id_is_known_counts_as_empty() -> None:
     assert read_one("") == ReportedMeeting(
-        meeting_id="room", internal_id="", created_ms=None, users=0, videos=0, is_breakout=False, generation=None
+        meeting_id="room", internal_id="", created_ms=None, users=0, videos=0, is_breakout=False
     )
 
 
@@ -181,22 +180,6 @@ def test_breakout_rooms_are_told_apart(text: str, is_breakout: bool) -> None:
     breakout = "<parentMeetingID>a0715c95-1715261728123</parentMeetingID><sequence>1</sequence>"
 
     assert read_one(f"<isBreakout>{text}</isBreakout>{breakout}").is_breakout == is_breakout
-
-
-@pytest.mark.parametrize(
-    ("metadata", "generation"),
-    [
-        ("", None),
-        ("<metadata/>", None),
-        ("<metadata><generation>3</generation></metadata>", None),
-        ("<metadata><meetingpool-generation>3</meetingpool-generation></metadata>", 3),
-        ("<metadata><meetingpool-generation/></metadata>", None),
-        ("<metadata><meetingpool-generation>x</meetingpool-generation></metadata>", None),
-        ("<meetingpool-generation>3</meetingpool-generation>", None),
-    ],
-)
-def test_generation_is_read_from_the_metadata(metadata: str, generation: int | None) -> None:
-    assert read_one(metadata).generation == generation
 
 
 def test_metadata_cannot_pose_as_a_field() -> None:
