@@ -8,8 +8,8 @@ setup: .venv/.ready
 
 .venv/.ready: pyproject.toml uv.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; call: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)"; exit 1; }
-	@test -x .venv/bin/python || $(PYTHON) -m venv .venv
-	@test -x .venv/bin/uv || .venv/bin/python -m pip install --quiet uv==0.13.8
+	@test -x .venv/bin/python || $(PYTHON) -m venv .venv || { rm -rf .venv; echo "Python's venv module is needed; on Debian: apt install python3-venv"; exit 1; }
+	@test -x .venv/bin/uv || .venv/bin/python -m pip install -qq uv==0.13.8
 	@.venv/bin/uv sync --frozen --quiet --inexact
 	@touch $@
 

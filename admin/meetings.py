@@ -1,6 +1,6 @@
 """What `meetings list`, `show` and `end` do."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from admin.refusals import Refused
 from admin.server_changes import tell
 from meetingpool.bbb.client import Client
 from meetingpool.bbb.errors import ServerFailure
+from meetingpool.bbb.meetings import read_number
 from meetingpool.clock import SystemClock
 from meetingpool.database.engine import Database
 from meetingpool.database.meetings import all_meetings
@@ -25,15 +26,6 @@ from meetingpool.settings import Settings
 
 # Scripts rely on these names.
 NAMES = ("id", "tenant", "server", "state", "users", "created_at")
-# What is shown of a server's getMeetingInfo, by our names; nothing that lets anybody into the meeting.
-_LIVE = {
-    "name": "meetingName",
-    "running": "running",
-    "recording": "recording",
-    "participants": "participantCount",
-    "moderators": "moderatorCount",
-    "create_time": "createTime",
-}
 _COLUMNS = [
     Column("ID", lambda meeting: meeting["id"]),
     Column("TENANT", lambda meeting: meeting["tenant"]),
@@ -139,7 +131,7 @@ async def _servers(database: Database) -> dict[Any, Server]:
         return {server.id: server for server in await all_servers(connection)}
 
 
-async def _ask(client: Client, server: Server, meeting: Meeting, deadline: float) -> dict[str, str]:
+async def _ask(client: Client, server: Server, meeting: Meeting, deadline: float) -> dict[str, Any]:
     """What the server says of a meeting, or why it says nothing."""
     host_id = [("meetingID", host_id_of(meeting.key))]
     try:
@@ -148,4 +140,19 @@ async def _ask(client: Client, server: Server, meeting: Meeting, deadline: float
         return {"server_says": str(error)}
     if not info.succeeded:
         return {"server_says": info.message_key}
-    return {ours: info.text(theirs) for ours, theirs in _LIVE.items()}
+    return {ours: read(info.text(theirs)) for ours, (theirs, read) in _LIVE.items()}
+
+
+def _is_true(text: str) -> bool:
+    return text == "true"
+
+
+# What is shown of the server's answer, nothing that lets anybody in: our name, BBB's, and how to read it.
+_LIVE: dict[str, tuple[str, Callable[[str], Any]]] = {
+    "name": ("meetingName", str),
+    "running": ("running", _is_true),
+    "recording": ("recording", _is_true),
+    "participants": ("participantCount", read_number),
+    "moderators": ("moderatorCount", read_number),
+    "create_time": ("createTime", read_number),
+}

@@ -21,7 +21,7 @@ from meetingpool.database.leases import StaleEpoch, fence
 from meetingpool.database.notifications import listening
 from meetingpool.database.servers import all_servers
 from meetingpool.domain.health import half_of_the_pool_fails
-from meetingpool.domain.servers import AdminState, Server, ServerId
+from meetingpool.domain.servers import AdminState, Health, Server, ServerId
 from meetingpool.logs import get_logger
 from meetingpool.operations.poll_server import ServerPoller
 from meetingpool.operations.record_polls import Poll, PollRules, Recorded, record_polls
@@ -183,7 +183,8 @@ class Watch:
             (health_before, admin_before), (health, admin) = change.before, change.after
             if health is not health_before:
                 reason = batch[change.server_id].error
-                log.warning("server_health", server=change.server_id, health=health, was=health_before, reason=reason)
+                tell = log.info if health is Health.ONLINE else log.warning
+                tell("server_health", server=change.server_id, health=health, was=health_before, reason=reason)
             if admin is not admin_before:
                 log.info("server_retired", server=change.server_id, was=admin_before)
         for key in recorded.gone:

@@ -29,8 +29,8 @@ async def test_show_tells_what_the_server_says_now_and_no_password(meetingpool: 
 
     shown = json.loads(told.stdout)
     assert (shown["id"], shown["server"], shown["internal_id"]) == ("lecture", "a", meeting.internal_id)
-    assert (shown["name"], shown["participants"], shown["moderators"]) == ("lecture", "2", "1")
-    assert (shown["running"], shown["recording"], shown["create_time"]) == ("true", "false", str(meeting.created_ms))
+    assert (shown["name"], shown["participants"], shown["moderators"]) == ("lecture", 2, 1)
+    assert (shown["running"], shown["recording"], shown["create_time"]) == (True, False, meeting.created_ms)
     assert meeting.settings.moderator_password not in told.output
     assert meeting.settings.attendee_password not in told.output
 
