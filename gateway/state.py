@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from gateway.authentication import Call, Keys
 from gateway.meeting_lists import MeetingLists
 from gateway.pool_view import PoolView
+from gateway.shared_reads import SharedReads
 from meetingpool.bbb.answers import Answer
 from meetingpool.bbb.calls import CALLS
 from meetingpool.bbb.client import Client
@@ -35,6 +36,7 @@ class Gateway:
     placer: MeetingPlacer
     lists: MeetingLists
     readiness: Readiness = field(default_factory=Readiness)
+    reads: SharedReads = field(default_factory=SharedReads)
 
     def server_of(self, meeting: Meeting) -> Server | None:
         return self.view.pool.servers.get(meeting.server_id)
@@ -42,16 +44,22 @@ class Gateway:
     async def relay(self, call: Call, meeting: Meeting, server: Server) -> Answer:
         """The answer of the meeting's server to a call about it. Raises ServerFailure.
 
-        A connection kept from earlier may turn out to be closed just when it is used; a call that only reads is then repeated.
+        Calls that only read share one request while it is under way, and are repeated once when a connection that was kept from
+        earlier turns out to be closed just when it is used.
         """
         deadline = self.clock.monotonic() + self.settings.response_timeout
         parameters = {**call.parameters, "meetingID": host_id_of(meeting.key)}
+        if not CALLS[call.name].is_read:
+            return await self._send(call.name, parameters, server, deadline)
+        # The whole meeting is part of the key: what was asked before it was created anew or ended is not its answer.
+        key = (meeting, call.name, *call.parameters.items())
+        return await self.reads.read(key, lambda: self._read(call.name, parameters, server, deadline))
+
+    async def _read(self, name: str, parameters: dict[str, str], server: Server, deadline: float) -> Answer:
         try:
-            return await self._send(call.name, parameters, server, deadline)
+            return await self._send(name, parameters, server, deadline)
         except ConnectionLost:
-            if not CALLS[call.name].is_read:
-                raise
-            return await self._send(call.name, parameters, server, deadline)
+            return await self._send(name, parameters, server, deadline)
 
     async def _send(self, name: str, parameters: dict[str, str], server: Server, deadline: float) -> Answer:
         remaining = max(0.05, deadline - self.clock.monotonic())

@@ -5,6 +5,7 @@ nothing, so a choice and its reservation happen in one step.
 """
 
 import random
+from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import replace
 
@@ -22,6 +23,7 @@ class Pool:
         self._by_host_id: dict[tuple[ServerId, str], MeetingKey] = {}
         self._promised: dict[ServerId, float] = {}
         self._refusing: set[ServerId] = set()
+        self._changes: Counter[ServerId] = Counter()
 
     def load_of(self, server: Server) -> float:
         return server.load + self._promised.get(server.id, 0.0)
@@ -74,6 +76,8 @@ class Pool:
             return
         if known:
             self._by_host_id.pop((known.server_id, host_id), None)
+        if meeting != known:
+            self._changes[meeting.server_id] += 1
         self.meetings[meeting.key] = meeting
         self._by_host_id[meeting.server_id, host_id] = meeting.key
 
@@ -83,6 +87,11 @@ class Pool:
         if known and known.generation <= generation:
             del self.meetings[key]
             self._by_host_id.pop((known.server_id, host_id), None)
+            self._changes[known.server_id] += 1
+
+    def changes_on(self, server_id: ServerId) -> int:
+        """Grows with every meeting of the server that is created, changed or forgotten."""
+        return self._changes[server_id]
 
     def meeting_on(self, server_id: ServerId, host_id: str) -> Meeting | None:
         """The meeting that `server_id` carries under `host_id`; None for a copy that was re-assigned, or a stranger."""
