@@ -55,6 +55,9 @@ class Listener:
             return
         server, self._server = self._server, None
         listening, self._socket = self._socket, self._hold_port()
+        # asyncio loses a connection that it has accepted and not yet set up when its server closes: let those through first.
+        asyncio.get_running_loop().remove_reader(listening)
+        await asyncio.sleep(_RESET_SECONDS)
         server.close()
         listening.close()
         await self.disconnect()
