@@ -46,7 +46,7 @@ class Leadership:
     async def _lead(self, stop: asyncio.Event, epoch: int, watch: Watch) -> None:
         """Renews the lease until it is lost. Without the database it goes on: nobody else can take the lease then either."""
         drift = self._clock_drift()
-        while not stop.is_set() and not watch.overtaken:
+        while not stop.is_set() and not watch.ended:
             await _wait(stop, RENEW_EVERY)
             try:
                 if await self._renewed() != epoch:

@@ -49,10 +49,10 @@ class WatchSettings:
 
 
 class Watch:
-    """Polls all servers while open. `overtaken` turns true when another process leads by now."""
+    """Polls all servers while open. `ended` turns true when another process leads by now, or this one cannot go on."""
 
     def __init__(self, database: Database, settings: WatchSettings, clock: Clock, epoch: int) -> None:
-        self.overtaken = False
+        self.ended = False
         self._database = database
         self._settings = settings
         self._clock = clock
@@ -72,6 +72,8 @@ class Watch:
         deadline = min(self._settings.response_timeout, self._settings.interval * DEADLINE_OF_INTERVAL)
         self._poller = ServerPoller(await self._client.__aenter__(), self._clock, deadline=deadline)
         self._tasks = [asyncio.create_task(work()) for work in (self._write, self._listen, self._follow_servers)]
+        for task in self._tasks:
+            task.add_done_callback(self._end_if_broken)
         self._scheduler.start()
         return self
 
@@ -120,6 +122,12 @@ class Watch:
         for server_id in new:
             self._schedule(server_id)
 
+    def _end_if_broken(self, task: "asyncio.Task[None]") -> None:
+        """A leader that can no longer do a part of its work gives up all of it, so that it is begun anew, here or elsewhere."""
+        if not task.cancelled() and (error := task.exception()):
+            log.critical("watch_broke", exc_info=error)
+            self.ended = True
+
     def reschedule(self) -> None:
         """Begins the intervals of all servers anew."""
         for server_id in self._servers:
@@ -147,7 +155,7 @@ class Watch:
         self._has_waiting.set()
 
     async def _write(self) -> None:
-        while not self.overtaken:
+        while not self.ended:
             await self._has_waiting.wait()
             await asyncio.sleep(self._gather)
             batch, self._waiting = self._waiting, {}
@@ -156,7 +164,7 @@ class Watch:
                 await self._record(batch)
             except StaleEpoch:
                 log.warning("overtaken", epoch=self._epoch)
-                self.overtaken = True
+                self.ended = True
             except DatabaseUnavailable:
                 log.warning("polls_not_written", servers=len(batch))
                 self._waiting = {**batch, **self._waiting}

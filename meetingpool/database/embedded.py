@@ -7,9 +7,11 @@ server, the last one stops it; a server that was left running is found and used.
 import fcntl
 import hashlib
 import os
+import shlex
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +22,8 @@ from typing import IO
 DATABASE = "meetingpool"
 USER = "meetingpool"
 START_TIMEOUT = 60
+START_TRIES = 10
+START_PAUSE = 0.5
 # A socket's path is limited to 107 bytes.
 LONGEST_SOCKET_DIRECTORY = 80
 
@@ -91,7 +95,7 @@ class _Cluster:
     def start_if_stopped(self) -> None:
         if not (self.directory / "PG_VERSION").exists():
             self._initialise()
-        if not self._runs():
+        if not self._answers():
             self._start()
 
     def stop(self) -> None:
@@ -100,6 +104,10 @@ class _Cluster:
 
     def _runs(self) -> bool:
         return self._call("pg_ctl", "status", "-D", str(self.directory)).returncode == 0
+
+    def _answers(self) -> bool:
+        # The file that says which process it is may be of an earlier boot, and name a stranger by now.
+        return self._runs() and self._psql("postgres", "SELECT 1").returncode == 0
 
     def _initialise(self) -> None:
         shutil.rmtree(self.directory, ignore_errors=True)
@@ -115,10 +123,20 @@ class _Cluster:
 
     def _start(self) -> None:
         self._prepare_socket_directory()
-        options = f"-k {self._socket_directory}" + ("" if self.durable else " -c fsync=off -c full_page_writes=off")
+        options = f"-k {shlex.quote(str(self._socket_directory))}" + (
+            "" if self.durable else " -c fsync=off -c full_page_writes=off"
+        )
         # pg_ctl leaves the server in the background, holding whatever it was given as output: so it gets a file.
         log = self.directory / "server.log"
-        self._pg_ctl("start", "-w", "-t", str(START_TIMEOUT), "-l", str(log), "-o", options)
+        for tries_left in reversed(range(START_TRIES)):
+            try:
+                self._pg_ctl("start", "-w", "-t", str(START_TIMEOUT), "-l", str(log), "-o", options)
+                break
+            except EmbeddedDatabaseError:
+                # After a crash, processes of the one before may still be on their way out.
+                if not tries_left:
+                    raise
+                time.sleep(START_PAUSE)
         found = self._psql("postgres", f"SELECT 1 FROM pg_database WHERE datname = '{DATABASE}'")
         if found.stdout.strip() != "1":
             self._psql("postgres", f"CREATE DATABASE {DATABASE}")
