@@ -32,7 +32,7 @@ def _row(name: str, field: FieldInfo) -> str:
 
 def _shown(default: Any) -> str:
     match default:
-        case None:
+        case None | ():
             return ""
         case frozenset():
             return f"`{':'.join(sorted(default))}`"

@@ -20,6 +20,7 @@ from meetingpool.bbb.client import Client
 from meetingpool.clock import Clock, SystemClock
 from meetingpool.database.engine import Database
 from meetingpool.database.migrate import require_revision
+from meetingpool.domain.parameters import CallRules, Operator, Rule
 from meetingpool.domain.pool import Pool
 from meetingpool.logs import get_logger
 from meetingpool.operations.place_meeting import MeetingPlacer
@@ -76,6 +77,7 @@ async def open_gateway(settings: Settings, readiness: Readiness, clock: Clock) -
                         secrets=settings.secrets,
                         algorithms=frozenset(map(Algorithm, settings.loadbalancer_checksum_algorithm)),
                     ),
+                    rules=call_rules(settings),
                     clock=clock,
                     database=database,
                     client=client,
@@ -89,6 +91,20 @@ async def open_gateway(settings: Settings, readiness: Readiness, clock: Clock) -
                 await asyncio.gather(following, return_exceptions=True)
     finally:
         await database.close()
+
+
+def call_rules(settings: Settings) -> CallRules:
+    """What the settings ask of the parameters of create and join."""
+    limit = settings.max_meeting_duration
+    return CallRules(
+        create=(
+            *settings.create_exclude_params,
+            *settings.default_create_params,
+            *([Rule(Operator.CAP, "duration", str(limit))] if limit else []),
+            *settings.override_create_params,
+        ),
+        join=(*settings.join_exclude_params, *settings.default_join_params, *settings.override_join_params),
+    )
 
 
 def _stop_if_broken(following: "asyncio.Task[None]") -> None:

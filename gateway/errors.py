@@ -1,26 +1,25 @@
 """The one table from what went wrong to what the caller is told."""
 
-from meetingpool.bbb.errors import ApiError, InternalError, ServerFailure, ServerTagUnavailable
+from meetingpool.bbb.errors import ApiError, InternalError, ServerFailure
 from meetingpool.database.engine import DatabaseUnavailable
-from meetingpool.domain.placement import NoServerAvailable, NoServerWithTag
+from meetingpool.domain.placement import NoServerAvailable
 from meetingpool.operations.place_meeting import CreateFailed
 
 # What a lost server means depends on the call; the sentences are those that front ends know from Scalelite.
 _UNREACHABLE = {
     "create": "Unable to create meeting on server.",
     "getMeetings": "Unable to access server.",
+    "insertDocument": "Unable to insert document on server.",
 }
 
 EXPECTED = (ApiError, ServerFailure, CreateFailed, NoServerAvailable, DatabaseUnavailable)
 
 
-def api_error(error: Exception, call: str, server_tag: str | None = None) -> ApiError:
-    """The refusal for an expected error of a call. `server_tag`: what the caller asked for, named back to it."""
+def api_error(error: Exception, call: str) -> ApiError:
+    """The refusal for an expected error of a call."""
     match error:
         case ApiError():
             return error
-        case NoServerWithTag():
-            return ServerTagUnavailable(f"There is no available server with the required tag={(server_tag or '').rstrip('!')}.")
         case NoServerAvailable():
             return InternalError("Could not find any available servers.")
         case CreateFailed() | ServerFailure():

@@ -13,6 +13,7 @@ from meetingpool.bbb.errors import ConnectionLost
 from meetingpool.clock import Clock
 from meetingpool.database.engine import Database
 from meetingpool.domain.meetings import Meeting, host_id_of
+from meetingpool.domain.parameters import CallRules
 from meetingpool.domain.servers import Server
 from meetingpool.operations.place_meeting import MeetingPlacer
 from meetingpool.settings import Settings
@@ -29,6 +30,7 @@ class Readiness:
 class Gateway:
     settings: Settings
     keys: Keys
+    rules: CallRules
     clock: Clock
     database: Database
     client: Client

@@ -10,7 +10,10 @@ from urllib.parse import urlsplit
 from pydantic import AliasChoices, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from meetingpool.domain.parameters import MAX_CAP, Operator, Rule, read_assignments, read_removals
+
 ChecksumAlgorithm = Literal["sha1", "sha256", "sha384", "sha512"]
+Rules = Annotated[tuple[Rule, ...], NoDecode]
 
 
 class SettingsError(Exception):
@@ -81,6 +84,37 @@ class Settings(BaseSettings):
         validation_alias=_scalelite("SERVER_ID_IS_HOSTNAME"),
         description="A server that is added without an id gets the host name of its URL",
     )
+    default_create_params: Rules = Field(
+        (),
+        validation_alias=_scalelite("DEFAULT_CREATE_PARAMS"),
+        description="Parameters of create that apply when the front end sends none, as `name=value,name2=value2`",
+    )
+    override_create_params: Rules = Field(
+        (),
+        validation_alias=_scalelite("OVERRIDE_CREATE_PARAMS"),
+        description="Parameters of create that apply whatever the front end sends, as `name=value,name2=value2`",
+    )
+    create_exclude_params: Rules = Field(
+        (),
+        validation_alias=_scalelite("CREATE_EXCLUDE_PARAMS"),
+        description="Parameters of create that are not taken from the front end, separated by commas",
+    )
+    default_join_params: Rules = Field(
+        (), validation_alias=_scalelite("DEFAULT_JOIN_PARAMS"), description="The same for join: when the front end sends none"
+    )
+    override_join_params: Rules = Field(
+        (), validation_alias=_scalelite("OVERRIDE_JOIN_PARAMS"), description="The same for join: whatever the front end sends"
+    )
+    join_exclude_params: Rules = Field(
+        (), validation_alias=_scalelite("JOIN_EXCLUDE_PARAMS"), description="The same for join: not taken from the front end"
+    )
+    max_meeting_duration: int = Field(
+        0,
+        ge=0,
+        le=MAX_CAP,
+        validation_alias=_scalelite("MAX_MEETING_DURATION"),
+        description="Minutes that a meeting may last, unless an override says otherwise; 0: as long as it likes",
+    )
     get_meetings_api_disabled: bool = Field(
         False, validation_alias=_scalelite("GET_MEETINGS_API_DISABLED"), description="getMeetings answers with an empty list"
     )
@@ -106,6 +140,21 @@ class Settings(BaseSettings):
     @classmethod
     def _algorithms(cls, value: object) -> object:
         return frozenset(filter(None, value.lower().split(":"))) if isinstance(value, str) else value
+
+    @field_validator("default_create_params", "default_join_params", mode="before")
+    @classmethod
+    def _defaults(cls, value: object) -> object:
+        return read_assignments(Operator.DEFAULT, value) if isinstance(value, str) else value
+
+    @field_validator("override_create_params", "override_join_params", mode="before")
+    @classmethod
+    def _overrides(cls, value: object) -> object:
+        return read_assignments(Operator.OVERRIDE, value) if isinstance(value, str) else value
+
+    @field_validator("create_exclude_params", "join_exclude_params", mode="before")
+    @classmethod
+    def _removals(cls, value: object) -> object:
+        return read_removals(value) if isinstance(value, str) else value
 
     @property
     def secrets(self) -> tuple[str, ...]:

@@ -37,7 +37,9 @@ CALLS = {
     "end": Call(meeting_calls.end),
     "getMeetingInfo": Call(meeting_calls.get_meeting_info),
     "getMeetings": Call(meeting_calls.get_meetings),
+    "getSessions": Call(meeting_calls.get_sessions),
     "insertDocument": Call(meeting_calls.insert_document, _POST, XML_TYPES),
+    "sendChatMessage": Call(meeting_calls.send_chat_message, _GET),
     "signOut": Call(join_call.sign_out, is_signed=False),
     "html5client": Call(join_call.arrive, _GET, is_signed=False),
 }
@@ -66,7 +68,7 @@ def record(server: SimulatedServer, name: str, request: Request) -> None:
         parameters = read_signed_parameters(request).values
     except ApiError:
         parameters = {}
-    server.record(name, parameters, request.body)
+    server.record(name, parameters, request.body, request.content_type)
 
 
 def answer(server: SimulatedServer, name: str, request: Request) -> Reply:
@@ -84,7 +86,7 @@ def answer(server: SimulatedServer, name: str, request: Request) -> Reply:
 
 def _act(server: SimulatedServer, name: str, call: Call, request: Request) -> Reply:
     signed = read_signed_parameters(request)
-    server.record(name, signed.values, request.body)
+    server.record(name, signed.values, request.body, request.content_type)
     if call.is_signed:
         require_content_type(request, call.content_types)
         signed.verify(name, server.secret)

@@ -69,6 +69,10 @@ def document_inserted_document() -> bytes:
     return xml.response(_SUCCESS, ("message", "Presentation is being uploaded"))
 
 
+def message_sent_document() -> bytes:
+    return xml.response(_SUCCESS, ("messageKey", ""), ("message", ""))
+
+
 def signed_out_document() -> bytes:
     return xml.response(_SUCCESS)
 
@@ -93,6 +97,16 @@ def no_meetings_document() -> bytes:
         ("messageKey", "noMeetings"),
         ("message", "no meetings were found on this server"),
     )
+
+
+def sessions_document(meetings: Iterable[SimulatedMeeting]) -> bytes:
+    """One `<meeting>` for each person, which names the meeting by its internal id."""
+    sessions = tuple(("meeting", _session_fields(meeting, person)) for meeting in meetings for person in meeting.people.values())
+    if sessions:
+        return xml.response(_SUCCESS, ("sessions", sessions))
+    # The misspelling is BBB's.
+    nobody = (("messageKey", "noSessions"), ("message", "no sessions were found on this serverr"))
+    return xml.response(_SUCCESS, ("sessions", None), *nobody)
 
 
 def meeting_element(meeting: SimulatedMeeting) -> bytes:
@@ -139,6 +153,14 @@ def _meeting_fields(meeting: SimulatedMeeting) -> list[xml.Field]:
         ("metadata", tuple(settings.metadata.items())),
         *_breakout_fields(settings),
         *_parent_fields(meeting),
+    ]
+
+
+def _session_fields(meeting: SimulatedMeeting, person: Person) -> list[xml.Field]:
+    return [
+        ("meetingID", meeting.internal_id),
+        ("meetingName", meeting.settings.name),
+        ("userName", person.full_name),
     ]
 
 

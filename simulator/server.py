@@ -23,12 +23,16 @@ _SHARE_WITH_VIDEO = 0.4
 
 @dataclass(frozen=True, slots=True)
 class ReceivedCall:
-    """A call that a server began to work on. `at` is the server's own time in seconds since 1970."""
+    """A call that a server began to work on. `at` is the server's own time in seconds since 1970.
+
+    `content_type` without its parameters, in lower case.
+    """
 
     call: str
     parameters: Mapping[str, str]
     at: float
     body: bytes = b""
+    content_type: str = ""
 
 
 class SimulatedServer:
@@ -70,8 +74,8 @@ class SimulatedServer:
     def counts(self) -> Counter[str]:
         return Counter(received.call for received in self.requests)
 
-    def record(self, call: str, parameters: Mapping[str, str], body: bytes) -> None:
-        self.requests.append(ReceivedCall(call, parameters, self.epoch(), body))
+    def record(self, call: str, parameters: Mapping[str, str], body: bytes, content_type: str) -> None:
+        self.requests.append(ReceivedCall(call, parameters, self.epoch(), body, content_type))
 
     def faults_of(self, call: str) -> Faults:
         """The faults that hit this one call."""

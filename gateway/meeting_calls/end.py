@@ -6,18 +6,15 @@ from starlette.responses import Response
 
 from gateway.answers import xml_answer
 from gateway.authentication import Call
+from gateway.known_meetings import require_meeting
 from gateway.state import Gateway
-from meetingpool.bbb.errors import MeetingNotFound
 from meetingpool.database.engine import DatabaseUnavailable
 from meetingpool.operations.end_meeting import mark_ending
 from meetingpool.operations.forget_meeting import forget_if_gone
 
 
 async def end(gateway: Gateway, call: Call) -> Response:
-    meeting = await gateway.view.find(call.meeting_key)
-    server = gateway.server_of(meeting) if meeting else None
-    if meeting is None or server is None:
-        raise MeetingNotFound
+    meeting, server = await require_meeting(gateway, call)
     answer = await gateway.relay(call, meeting, server)
     if answer.succeeded:
         # The server has ended it; that we could not note so changes nothing for the caller.

@@ -8,6 +8,7 @@ from gateway.state import Gateway
 from meetingpool.bbb.client import signed_url
 from meetingpool.bbb.errors import MeetingNotFound, ServerUnavailable
 from meetingpool.domain.meetings import host_id_of
+from meetingpool.domain.parameters import apply_rules
 
 
 async def join(gateway: Gateway, call: Call) -> Response:
@@ -18,5 +19,5 @@ async def join(gateway: Gateway, call: Call) -> Response:
     if server is None or not server.serves_joins:
         raise ServerUnavailable
     gateway.view.note_join(meeting)
-    parameters = {**call.parameters, "meetingID": host_id_of(meeting.key)}
+    parameters = {**apply_rules(gateway.rules.join, call.parameters), "meetingID": host_id_of(meeting.key)}
     return redirect(signed_url(server.url, server.secret, "join", parameters.items()))

@@ -10,7 +10,6 @@ from meetingpool.bbb import xml
 from meetingpool.bbb.errors import UnusableAnswer
 
 # Metadata that Meetingpool adds to a create; clients see their own only.
-OWN_METADATA_PREFIX = "meetingpool-"
 _OWN_METADATA = re.compile(rb"\s*<(meetingpool-[a-z]+)>[^<]*</\1>|\s*<meetingpool-[a-z]+/>")
 
 

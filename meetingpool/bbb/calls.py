@@ -1,6 +1,7 @@
 """The catalogue of calls: which methods each takes, which kinds of body, and whether it may be repeated.
 
-Source: BBB's UrlMappings and content-type rules.
+Apart from them stand the session calls, which a browser makes to the server of its meeting, with a session token in place of a
+checksum. Source: BBB's UrlMappings and content-type rules.
 """
 
 from dataclasses import dataclass
@@ -34,6 +35,7 @@ class CallSpec:
 _FORMS = frozenset({BodyKind.FORM, BodyKind.MULTIPART})
 _READ = frozenset({"GET", "HEAD"})
 _READ_OR_POST = _READ | {"POST"}
+_NO_BODY: frozenset[BodyKind] = frozenset()
 
 CALLS = {
     spec.name: spec
@@ -44,5 +46,30 @@ CALLS = {
         CallSpec("end", _READ_OR_POST, _FORMS),
         CallSpec("getMeetingInfo", _READ_OR_POST, _FORMS, is_read=True),
         CallSpec("getMeetings", _READ_OR_POST, _FORMS, is_read=True),
+        CallSpec("getSessions", _READ_OR_POST, _FORMS, is_read=True),
+        CallSpec("insertDocument", frozenset({"POST"}), frozenset({BodyKind.XML})),
+        CallSpec("sendChatMessage", frozenset({"GET"}), _NO_BODY),
+    )
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SessionCallSpec:
+    """A session call. `answers_json`: its answers are JSON, those of the others XML."""
+
+    name: str
+    methods: frozenset[str]
+    answers_json: bool = True
+
+
+SESSION_CALLS = {
+    spec.name: spec
+    for spec in (
+        SessionCallSpec("enter", _READ_OR_POST),
+        SessionCallSpec("stuns", _READ_OR_POST),
+        SessionCallSpec("getJoinUrl", _READ_OR_POST),
+        SessionCallSpec("learningDashboard", _READ_OR_POST),
+        SessionCallSpec("guestWait", _READ),
+        SessionCallSpec("signOut", _READ_OR_POST, answers_json=False),
     )
 }

@@ -2,7 +2,7 @@
 
     ApiError                    the caller is refused; becomes <returncode>FAILED</returncode> with a messageKey
         ChecksumError, UnsupportedContentType, UnsupportedRequest, MissingMeetingID, ValidationError,
-        MeetingNotFound, ServerUnavailable, ServerTagUnavailable, InternalError
+        MeetingNotFound, MissingSession, ServerUnavailable, ServerTagUnavailable, InternalError
     ServerFailure               a server gave no usable answer
         NothingSent             the request never left us: it is safe to ask another server
         RequestRejected         the web server in front of BBB turned the request away: BBB did nothing
@@ -55,6 +55,11 @@ class ValidationError(ApiError):
 class MeetingNotFound(ApiError):
     message_key = "notFound"
     default_message = "We could not find a meeting with that meeting ID - perhaps the meeting is not yet running?"
+
+
+class MissingSession(ApiError):
+    message_key = "missingSession"
+    default_message = "This session lives on the server of its meeting, to which the browser was sent when it joined."
 
 
 class ServerUnavailable(ApiError):

@@ -7,9 +7,10 @@ document, and their number stands beside them.
 import re
 
 from meetingpool.bbb import xml
-from meetingpool.bbb.answers import OWN_METADATA_PREFIX, Answer, read_answer
+from meetingpool.bbb.answers import Answer, read_answer
 from meetingpool.bbb.errors import UnusableAnswer
 from meetingpool.domain.meetings import ReportedMeeting
+from meetingpool.domain.parameters import OWN_METADATA_PREFIX
 
 # What some locale or other puts between groups of digits.
 _GROUPING = re.compile(r"[\s.,'\u2019]")

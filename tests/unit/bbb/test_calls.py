@@ -1,6 +1,6 @@
 import pytest
 
-from meetingpool.bbb.calls import CALLS, BodyKind
+from meetingpool.bbb.calls import CALLS, SESSION_CALLS, BodyKind
 
 
 @pytest.mark.parametrize(
@@ -22,9 +22,24 @@ def test_body_is_known_by_its_media_type_alone(content_type: str, kind: BodyKind
     assert BodyKind.of(content_type) == kind
 
 
-def test_join_takes_no_post() -> None:
-    assert [call for call, spec in CALLS.items() if "POST" not in spec.methods] == ["join"]
+def test_join_and_send_chat_message_take_no_post() -> None:
+    assert [call for call, spec in CALLS.items() if "POST" not in spec.methods] == ["join", "sendChatMessage"]
 
 
-def test_only_create_takes_xml() -> None:
-    assert [call for call, spec in CALLS.items() if BodyKind.XML in spec.bodies] == ["create"]
+def test_documents_are_posted_with_create_and_insert_document_only() -> None:
+    assert [call for call, spec in CALLS.items() if BodyKind.XML in spec.bodies] == ["create", "insertDocument"]
+    assert CALLS["insertDocument"].methods == {"POST"}
+
+
+def test_what_changes_something_is_never_repeated() -> None:
+    assert {call for call, spec in CALLS.items() if not spec.is_read} == {
+        "create",
+        "join",
+        "end",
+        "insertDocument",
+        "sendChatMessage",
+    }
+
+
+def test_no_name_is_a_signed_call_and_a_session_call() -> None:
+    assert not CALLS.keys() & SESSION_CALLS.keys()

@@ -6,6 +6,7 @@ from threading import Barrier
 
 import pytest
 
+from meetingpool.domain.parameters import Operator, Rule
 from meetingpool.settings import Settings, SettingsError, read_settings, with_secret
 
 
@@ -57,6 +58,7 @@ def test_own_name_wins_over_the_one_of_scalelite(monkeypatch: pytest.MonkeyPatch
         "LOAD_MIN_USER_COUNT",
         "LOAD_JOIN_BUFFER_TIME",
         "WEB_CONCURRENCY",
+        "MAX_MEETING_DURATION",
     ],
 )
 def test_names_of_scalelite_work_unchanged(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
@@ -126,11 +128,44 @@ def test_algorithms_are_separated_by_colons(monkeypatch: pytest.MonkeyPatch, val
         ("MEETINGPOOL_LOG_FORMAT", "xml"),
         ("MEETINGPOOL_LOG_LEVEL", "loud"),
         ("MEETINGPOOL_DRAIN_DELAY", "100"),
+        ("DEFAULT_CREATE_PARAMS", "record"),
+        ("OVERRIDE_CREATE_PARAMS", "record=true,meetingID=x"),
+        ("DEFAULT_JOIN_PARAMS", "checksum=x"),
+        ("OVERRIDE_JOIN_PARAMS", "=x"),
+        ("CREATE_EXCLUDE_PARAMS", "meta_meetingpool-generation"),
+        ("JOIN_EXCLUDE_PARAMS", "meetingID"),
+        ("MAX_MEETING_DURATION", "-1"),
+        ("MAX_MEETING_DURATION", "2h"),
     ],
 )
 def test_senseless_value_is_told_with_its_variable(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     with pytest.raises(SettingsError, match=f"Settings cannot be used: (MEETINGPOOL_)?{name}: "):
         settings_of(monkeypatch, **{name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "operator"),
+    [
+        ("DEFAULT_CREATE_PARAMS", Operator.DEFAULT),
+        ("OVERRIDE_CREATE_PARAMS", Operator.OVERRIDE),
+        ("DEFAULT_JOIN_PARAMS", Operator.DEFAULT),
+        ("OVERRIDE_JOIN_PARAMS", Operator.OVERRIDE),
+    ],
+)
+def test_parameters_are_assigned_as_scalelite_writes_it(monkeypatch: pytest.MonkeyPatch, name: str, operator: Operator) -> None:
+    settings = settings_of(monkeypatch, **{name: "record=true,logoutURL=https://x/?a=b"})
+
+    assert getattr(settings, name.lower()) == (
+        Rule(operator, "record", "true"),
+        Rule(operator, "logoutURL", "https://x/?a=b"),
+    )
+
+
+@pytest.mark.parametrize("name", ["CREATE_EXCLUDE_PARAMS", "JOIN_EXCLUDE_PARAMS"])
+def test_excluded_parameters_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    settings = settings_of(monkeypatch, **{name: "record, welcome"})
+
+    assert getattr(settings, name.lower()) == (Rule(Operator.REMOVE, "record"), Rule(Operator.REMOVE, "welcome"))
 
 
 def test_every_wrong_variable_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

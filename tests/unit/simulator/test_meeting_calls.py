@@ -200,7 +200,7 @@ def test_unknown_meeting_is_not_running_and_not_an_error() -> None:
     assert ask(make_server(), "isMeetingRunning", meetingID="0").text("running") == "false"
 
 
-@pytest.mark.parametrize("call", ["isMeetingRunning", "end", "getMeetingInfo"])
+@pytest.mark.parametrize("call", ["isMeetingRunning", "end", "getMeetingInfo", "sendChatMessage"])
 def test_meeting_id_is_required(call: str) -> None:
     assert ask(make_server(), call).message_key == "missingParamMeetingID"
 
@@ -216,6 +216,46 @@ def test_document_can_be_inserted_into_a_meeting_that_exists() -> None:
 
     assert insert("room") == "Presentation is being uploaded"
     assert insert("elsewhere") == "A meeting with that ID does not exist"
+
+
+@pytest.mark.parametrize(
+    ("parameters", "key"),
+    [
+        ({"meetingID": "room", "message": "Hello"}, ""),
+        ({"meetingID": "room", "message": "x" * 500, "userName": "Bot"}, ""),
+        ({"meetingID": "room", "message": ""}, "validationError"),
+        ({"meetingID": "room", "message": "x" * 501}, "validationError"),
+        ({"meetingID": "room", "message": "Hello", "userName": "x" * 256}, "validationError"),
+        ({"meetingID": "elsewhere", "message": "Hello"}, "notFound"),
+    ],
+)
+def test_chat_message_needs_a_meeting_and_a_reasonable_length(parameters: dict[str, str], key: str) -> None:
+    server = make_server()
+    server.create_meeting("room")
+
+    answer = ask(server, "sendChatMessage", **parameters)
+
+    assert (answer.message_key, answer.succeeded) == (key, not key)
+
+
+def test_every_person_who_is_in_has_a_session() -> None:
+    server = make_server()
+    full = server.create_meeting("full", name="Full & loud", people=2)
+    server.let_in(full, "On the way", Role.VIEWER)
+    server.create_meeting("empty")
+
+    sessions = ask(server, "getSessions").root.findall("sessions/meeting")
+
+    assert [[(field.tag, field.text) for field in session] for session in sessions] == [
+        [("meetingID", full.internal_id), ("meetingName", "Full & loud"), ("userName", f"Person {number}")] for number in (1, 2)
+    ]
+
+
+def test_server_without_sessions_says_so_in_the_words_of_bbb() -> None:
+    answer = ask(make_server(), "getSessions")
+
+    assert children(answer) == ["returncode", "sessions", "messageKey", "message"]
+    assert (answer.message_key, answer.text("message")) == ("noSessions", "no sessions were found on this serverr")
 
 
 def test_received_calls_are_kept_with_their_parameters() -> None:
