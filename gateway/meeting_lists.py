@@ -102,8 +102,8 @@ def read_piece(piece: bytes) -> ListedMeeting:
     except xml.NotXml as error:
         raise UnusableAnswer(f"a meeting is not XML: {error}") from error
     return ListedMeeting(
-        host_id=element.findtext("meetingID") or "",
-        internal_id=element.findtext("internalMeetingID") or "",
+        host_id=(element.findtext("meetingID") or "").strip(),
+        internal_id=(element.findtext("internalMeetingID") or "").strip(),
         parent=element.findtext("parentMeetingID"),
         document=without_own_metadata(piece),
     )

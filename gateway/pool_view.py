@@ -142,10 +142,12 @@ class PoolView:
         while True:
             await self._servers_changed.wait()
             self._servers_changed.clear()
-            # A database that is away is noticed by the listener as well, which loads everything when it is back.
-            with suppress(DatabaseUnavailable):
+            try:
                 async with self._database.transaction() as connection:
                     self.pool.replace_servers(await all_servers(connection))
+            except DatabaseUnavailable:
+                self._servers_changed.set()
+                await asyncio.sleep(RECONNECT_PAUSE)
 
     async def _write_joins(self) -> None:
         while True:

@@ -15,7 +15,9 @@ from meetingpool.database.engine import Database
 from meetingpool.domain.meetings import Meeting, host_id_of
 from meetingpool.domain.parameters import CallRules
 from meetingpool.domain.servers import Server
+from meetingpool.operations.forget_meeting import forget_if_gone
 from meetingpool.operations.place_meeting import MeetingPlacer
+from meetingpool.operations.record_polls import GRACE
 from meetingpool.settings import Settings
 
 
@@ -47,22 +49,32 @@ class Gateway:
         """The answer of the meeting's server to a call about it. Raises ServerFailure.
 
         Calls that only read share one request while it is under way, and are repeated once when a connection that was kept from
-        earlier turns out to be closed just when it is used.
+        earlier turns out to be closed just when it is used. A meeting that its server no longer has is forgotten.
         """
-        deadline = self.clock.monotonic() + self.settings.response_timeout
-        parameters = {**call.parameters, "meetingID": host_id_of(meeting.key)}
+        timeout = self.settings.response_timeout
+        asked = self.clock.monotonic()
+        answer = await self._relay(call, meeting, server, asked + timeout)
+        # A shared request may have been under way already, and a create as long again before it.
+        quiet_for = 2 * timeout + GRACE + self.clock.monotonic() - asked
+        await forget_if_gone(self.database, self.view.pool, meeting, answer, quiet_for=quiet_for)
+        return answer
+
+    async def _relay(self, call: Call, meeting: Meeting, server: Server, deadline: float) -> Answer:
         if not CALLS[call.name].is_read:
-            return await self._send(call.name, parameters, server, deadline)
+            return await self._send(call, meeting, server, deadline)
         # The whole meeting is part of the key: what was asked before it was created anew or ended is not its answer.
         key = (meeting, call.name, *call.parameters.items())
-        return await self.reads.read(key, lambda: self._read(call.name, parameters, server, deadline))
+        return await self.reads.read(key, lambda: self._read(call, meeting, server, deadline))
 
-    async def _read(self, name: str, parameters: dict[str, str], server: Server, deadline: float) -> Answer:
+    async def _read(self, call: Call, meeting: Meeting, server: Server, deadline: float) -> Answer:
         try:
-            return await self._send(name, parameters, server, deadline)
+            return await self._send(call, meeting, server, deadline)
         except ConnectionLost:
-            return await self._send(name, parameters, server, deadline)
+            return await self._send(call, meeting, server, deadline)
 
-    async def _send(self, name: str, parameters: dict[str, str], server: Server, deadline: float) -> Answer:
+    async def _send(self, call: Call, meeting: Meeting, server: Server, deadline: float) -> Answer:
         remaining = max(0.05, deadline - self.clock.monotonic())
-        return await self.client.call(server.url, server.secret, name, parameters.items(), deadline=remaining)
+        parameters = {**call.parameters, "meetingID": host_id_of(meeting.key)}
+        return await self.client.call(
+            server.url, server.secret, call.name, parameters.items(), deadline=remaining, body=call.body
+        )

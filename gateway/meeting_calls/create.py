@@ -6,6 +6,7 @@ from gateway.answers import xml_answer
 from gateway.authentication import Call
 from gateway.state import Gateway
 from meetingpool.bbb.errors import ServerTagUnavailable, ValidationError
+from meetingpool.bbb.xml import can_hold
 from meetingpool.domain.meetings import MeetingKey, host_id_of
 from meetingpool.domain.parameters import Rule, apply_rules, first_filled, is_own_parameter
 from meetingpool.domain.placement import NoServerWithTag, TagRequest
@@ -31,6 +32,8 @@ async def create(gateway: Gateway, call: Call) -> Response:
 def _require_usable_id(key: MeetingKey) -> None:
     if not 2 <= len(key.meeting_id) <= 256:
         raise ValidationError("Meeting ID must be between 2 and 256 characters")
+    if not can_hold(key.meeting_id):
+        raise ValidationError("Invalid meeting ID")
     if "," in key.meeting_id:
         raise ValidationError("Meeting ID cannot contain ','")
 

@@ -10,7 +10,6 @@ from gateway.known_meetings import require_meeting
 from gateway.state import Gateway
 from meetingpool.database.engine import DatabaseUnavailable
 from meetingpool.operations.end_meeting import mark_ending
-from meetingpool.operations.forget_meeting import forget_if_gone
 
 
 async def end(gateway: Gateway, call: Call) -> Response:
@@ -20,6 +19,4 @@ async def end(gateway: Gateway, call: Call) -> Response:
         # The server has ended it; that we could not note so changes nothing for the caller.
         with suppress(DatabaseUnavailable):
             await mark_ending(gateway.database, gateway.view.pool, meeting)
-    else:
-        await forget_if_gone(gateway.database, gateway.view.pool, meeting, answer, gateway.settings.response_timeout)
     return xml_answer(answer.for_clients())

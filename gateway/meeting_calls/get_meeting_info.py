@@ -6,11 +6,9 @@ from gateway.answers import xml_answer
 from gateway.authentication import Call
 from gateway.known_meetings import require_meeting
 from gateway.state import Gateway
-from meetingpool.operations.forget_meeting import forget_if_gone
 
 
 async def get_meeting_info(gateway: Gateway, call: Call) -> Response:
     meeting, server = await require_meeting(gateway, call)
     answer = await gateway.relay(call, meeting, server)
-    await forget_if_gone(gateway.database, gateway.view.pool, meeting, answer, gateway.settings.response_timeout)
     return xml_answer(answer.for_clients())

@@ -7,7 +7,6 @@ from gateway.authentication import Call
 from gateway.known_meetings import require_meeting
 from gateway.state import Gateway
 from meetingpool.bbb.errors import RequestRejected, UnsupportedRequest
-from meetingpool.operations.forget_meeting import forget_if_gone
 
 
 async def send_chat_message(gateway: Gateway, call: Call) -> Response:
@@ -16,5 +15,4 @@ async def send_chat_message(gateway: Gateway, call: Call) -> Response:
         answer = await gateway.relay(call, meeting, server)
     except RequestRejected:
         raise UnsupportedRequest("The meeting's server turned the call away; sendChatMessage needs BigBlueButton 3.0.") from None
-    await forget_if_gone(gateway.database, gateway.view.pool, meeting, answer, gateway.settings.response_timeout)
     return xml_answer(answer.for_clients())

@@ -21,6 +21,8 @@ MAX_ANSWER_BYTES = 50 * 1024 * 1024
 CONNECTIONS_PER_SERVER = 64
 # Idle connections are kept this long, in seconds: beyond an interval of polling, below the 65 s of the web server on a BBB host.
 KEEP_IDLE = 60.0
+# The part of a deadline that may go into connecting: when that is what takes too long, it is known that nothing was sent.
+CONNECT_OF_DEADLINE = 0.9
 
 Parameters = Iterable[tuple[str, str]]
 
@@ -108,7 +110,7 @@ class Client:
             _ = target.port
         except ValueError as error:
             raise NothingSent("no connection: the address is not a URL") from error
-        timeout = aiohttp.ClientTimeout(total=deadline, connect=min(self._connect_timeout, deadline))
+        timeout = aiohttp.ClientTimeout(total=deadline, connect=min(self._connect_timeout, deadline * CONNECT_OF_DEADLINE))
         try:
             async with self._session.request(
                 "POST" if body else "GET",

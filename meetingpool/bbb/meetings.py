@@ -12,6 +12,10 @@ from meetingpool.bbb.errors import UnusableAnswer
 from meetingpool.domain.meetings import ReportedMeeting
 from meetingpool.domain.parameters import OWN_METADATA_PREFIX
 
+MAX_ID_LENGTH = 256
+# No meeting has as many people; nonsense beyond it must not add up to more than the database can hold.
+MAX_COUNT = 100_000
+
 # What some locale or other puts between groups of digits.
 _GROUPING = re.compile(r"[\s.,'\u2019]")
 
@@ -48,15 +52,15 @@ def read_number(text: str | None) -> int | None:
 
 def _read_meeting(element: xml.Element) -> ReportedMeeting:
     fields = {child.tag: child.text for child in element.iterchildren(*_READ)}
-    meeting_id = fields.get("meetingID")
-    if not meeting_id:
-        raise UnusableAnswer("a meeting has no meetingID")
+    meeting_id, internal_id = ((fields.get(name) or "").strip() for name in ("meetingID", "internalMeetingID"))
+    if not meeting_id or max(len(meeting_id), len(internal_id)) > MAX_ID_LENGTH:
+        raise UnusableAnswer("a meeting has no meetingID, or one that BBB would not have accepted")
     return ReportedMeeting(
         meeting_id=meeting_id,
-        internal_id=fields.get("internalMeetingID") or "",
+        internal_id=internal_id,
         created_ms=read_number(fields.get("createTime")),
-        users=read_number(fields.get("participantCount")) or 0,
-        videos=read_number(fields.get("videoCount")) or 0,
+        users=min(read_number(fields.get("participantCount")) or 0, MAX_COUNT),
+        videos=min(read_number(fields.get("videoCount")) or 0, MAX_COUNT),
         is_breakout=(fields.get("isBreakout") or "").strip().lower() == "true",
     )
 

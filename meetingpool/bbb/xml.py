@@ -60,6 +60,11 @@ def require_shallow(root: Element) -> None:
     raise NotXml(f"nested deeper than {MAX_DEPTH} levels")
 
 
+def can_hold(text: str) -> bool:
+    """Whether XML can hold every character of `text`."""
+    return _NOT_IN_XML.search(text) is None
+
+
 def serialise(element: Element) -> bytes:
     """The bytes of one element, UTF-8, without a declaration or trailing text."""
     return etree.tostring(element, encoding="utf-8", with_tail=False)

@@ -10,9 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 Connection = AsyncConnection
 
-STATEMENT_TIMEOUT = 8.0
-CONNECT_TIMEOUT = 5.0
-POOL_TIMEOUT = 5.0
+STATEMENT_TIMEOUT = 4.0
+CONNECT_TIMEOUT = 3.0
+POOL_TIMEOUT = 3.0
 
 
 class DatabaseUnavailable(Exception):
@@ -61,7 +61,7 @@ def connect_arguments(name: str) -> dict[str, object]:
     """What asyncpg is told at each connection."""
     return {
         "timeout": CONNECT_TIMEOUT,
-        "command_timeout": STATEMENT_TIMEOUT + 2,
+        "command_timeout": STATEMENT_TIMEOUT + 1,
         "server_settings": {
             "application_name": f"meetingpool {name}",
             "statement_timeout": str(int(STATEMENT_TIMEOUT * 1000)),
@@ -86,8 +86,8 @@ async def _translated(connecting: AbstractAsyncContextManager[Connection]) -> As
 
 
 def is_transient(sqlstate: str | None) -> bool:
-    """Whether an error of this SQLSTATE passes by itself: connection, resources, shutdown, time-out, deadlock, read-only."""
-    return sqlstate is not None and (sqlstate[:2] in ("08", "40", "53", "57") or sqlstate == "25006")
+    """Whether an error of this SQLSTATE passes by itself: connection, shutdown, time-out, deadlock, read-only, starting."""
+    return sqlstate is not None and (sqlstate[:2] in ("08", "40", "53", "57") or sqlstate in ("25006", "55000"))
 
 
 def is_refused(sqlstate: str | None) -> bool:

@@ -16,6 +16,7 @@ from meetingpool.database.notifications import notify
 from meetingpool.domain.meetings import Meeting, MeetingKey, MeetingState, host_id_of
 from meetingpool.domain.servers import ServerId
 
+_SERVER_IS_DEAD = "EXISTS (SELECT FROM servers s WHERE s.id = meetings.server_id AND s.health = 'dead')"
 _KEY = "tenant = :tenant AND meeting_id = :meeting_id"
 MEETING_COLUMNS = "tenant, meeting_id, server_id, generation, state, internal_id, users, created_at"
 
@@ -46,7 +47,8 @@ _TOUCH = text(f"""
 _MOVE = """
     WITH chosen AS ({chosen} RETURNING id, load),
     moved AS (
-        UPDATE meetings SET server_id = chosen.id, generation = generation + 1, state = 'reserving', internal_id = NULL,
+        UPDATE meetings SET
+            server_id = chosen.id, generation = nextval('meeting_generations'), state = 'reserving', internal_id = NULL,
             users = 0, expected_users = :expected, open_attempts = 1, attempted_at = now(), created_at = now()
         FROM chosen
         WHERE {key} AND generation = :generation AND {guard}
@@ -59,9 +61,9 @@ _MOVE_REFUSED = text(_MOVE.format(chosen=_CHOSEN, key=_KEY, guard="state = 'rese
     bindparam("expected", type_=Double), bindparam("ceiling", type_=Double)
 )
 
-_MOVE_GONE = text(_MOVE.format(chosen=_CHOSEN, key=_KEY, guard="attempted_at = :attempted_at")).bindparams(
-    bindparam("expected", type_=Double), bindparam("ceiling", type_=Double)
-)
+_MOVE_GONE = text(
+    _MOVE.format(chosen=_CHOSEN, key=_KEY, guard="attempted_at = :attempted_at AND (:told OR " + _SERVER_IS_DEAD + ")")
+).bindparams(bindparam("expected", type_=Double), bindparam("ceiling", type_=Double))
 
 _CONFIRM = text(f"""
     UPDATE meetings SET
@@ -86,12 +88,14 @@ _CLOSE_ATTEMPT = text(f"""
 
 _SET_STATE = text(f"""
     UPDATE meetings SET state = :state WHERE {_KEY} AND generation = :generation AND state = ANY(:allowed)
+        AND internal_id IS NOT DISTINCT FROM CAST(:internal_id AS text)
     RETURNING {MEETING_COLUMNS}
 """).bindparams(bindparam("allowed", type_=ARRAY(Text)))
 
 _FORGET = text(f"""
     DELETE FROM meetings
     WHERE {_KEY} AND generation = :generation AND attempted_at < now() - make_interval(secs => :quiet_for)
+        AND internal_id IS NOT DISTINCT FROM CAST(:internal_id AS text)
     RETURNING generation
 """).bindparams(bindparam("quiet_for", type_=Double))
 
@@ -155,13 +159,16 @@ async def move_refused(
     return await _placed(connection, attempt.meeting.key, server_id, row)
 
 
-async def move_gone(connection: Connection, attempt: Attempt, server_id: ServerId, *, ceiling: float, expected: float) -> Attempt:
+async def move_gone(
+    connection: Connection, attempt: Attempt, server_id: ServerId, *, told: bool, ceiling: float, expected: float
+) -> Attempt:
     """Gives a meeting to another server after positive evidence that its own no longer has it.
 
-    Only while no other create was begun since `attempt`; raises MeetingTaken otherwise, Unplaced as `reserve`.
+    The evidence is the server's own word (`told`), or that it is dead. Only while no other create was begun since `attempt`;
+    raises MeetingTaken otherwise, Unplaced as `reserve`.
     """
     parameters = _by_meeting(attempt.meeting) | {"server_id": server_id, "ceiling": ceiling, "expected": expected}
-    row = (await connection.execute(_MOVE_GONE, parameters | {"attempted_at": attempt.attempted_at})).first()
+    row = (await connection.execute(_MOVE_GONE, parameters | {"attempted_at": attempt.attempted_at, "told": told})).first()
     return await _placed(connection, attempt.meeting.key, server_id, row)
 
 
@@ -184,14 +191,19 @@ async def withdraw(connection: Connection, attempt: Attempt) -> bool:
 async def set_state(
     connection: Connection, meeting: Meeting, state: MeetingState, *, allowed: Sequence[MeetingState]
 ) -> Meeting | None:
-    """Moves a meeting from one of the `allowed` states to `state`. None when it is in another, or of another generation."""
-    parameters = _by_meeting(meeting) | {"state": state, "allowed": list(allowed)}
+    """Moves a meeting from one of the `allowed` states to `state`. None when it is in another, or was created anew."""
+    parameters = _by_meeting(meeting) | {"state": state, "allowed": list(allowed), "internal_id": meeting.internal_id}
     return await _changed(connection, (await connection.execute(_SET_STATE, parameters)).first())
 
 
 async def forget(connection: Connection, meeting: Meeting, *, quiet_for: float) -> bool:
-    """Drops a meeting that its server no longer has, unless a create of it was begun in the last `quiet_for` seconds."""
-    row = (await connection.execute(_FORGET, _by_meeting(meeting) | {"quiet_for": quiet_for})).first()
+    """Drops a meeting that its server no longer has.
+
+    Not if it was created anew, or a create began in the last `quiet_for` seconds. Returns whether it was dropped.
+    """
+    row = (
+        await connection.execute(_FORGET, _by_meeting(meeting) | {"quiet_for": quiet_for, "internal_id": meeting.internal_id})
+    ).first()
     if row is not None:
         await notify_gone(connection, [(meeting.key, row.generation)])
     return row is not None

@@ -47,7 +47,7 @@ _RECORD = text(f"""
     ),
     seen AS (
         UPDATE meetings m SET
-            state = CASE WHEN m.state = 'ending' THEN m.state ELSE 'live' END,
+            state = CASE WHEN m.state = 'ending' AND m.internal_id = x.listed_id THEN m.state ELSE 'live' END,
             internal_id = x.listed_id,
             users = x.listed_users
         FROM mapped x
@@ -116,7 +116,8 @@ _LOST = text(f"""
 """).bindparams(_array("ids", Text))
 
 _ADD_LOADS = text("""
-    UPDATE servers s SET load = s.load + p.load FROM unnest(:ids, :loads) AS p(id, load)
+    WITH locked AS MATERIALIZED (SELECT id FROM servers WHERE id = ANY(:ids) ORDER BY id FOR UPDATE)
+    UPDATE servers s SET load = s.load + p.load FROM unnest(:ids, :loads) AS p(id, load) JOIN locked ON locked.id = p.id
     WHERE s.id = p.id RETURNING s.id, s.load
 """).bindparams(_array("ids", Text), _array("loads", Double))
 

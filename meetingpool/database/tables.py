@@ -9,6 +9,7 @@ from sqlalchemy import (
     Integer,
     MetaData,
     PrimaryKeyConstraint,
+    Sequence,
     Table,
     Text,
     func,
@@ -53,6 +54,10 @@ servers = Table(
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
 )
 
+# Generations of all meetings come from one sequence, so that none is ever used again, not even by a meeting that was forgotten
+# and created anew: whatever is late with an old one matches nothing.
+generations = Sequence("meeting_generations", metadata=metadata)
+
 meetings = Table(
     "meetings",
     metadata,
@@ -61,7 +66,7 @@ meetings = Table(
     # The meetingID on the server. Unique, so that what a server reports belongs to one meeting.
     Column("host_id", Text, nullable=False, unique=True),
     Column("server_id", Text, ForeignKey("servers.id"), nullable=False, index=True),
-    Column("generation", Integer, nullable=False, server_default="1"),
+    Column("generation", BigInteger, generations, server_default=generations.next_value(), nullable=False),
     Column("state", Text, nullable=False),
     Column("internal_id", Text),
     Column("users", Integer, nullable=False, server_default="0"),

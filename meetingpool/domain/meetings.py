@@ -32,7 +32,8 @@ class MeetingState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Meeting:
-    """The mapping of a meeting to its server. `generation` grows each time that another server gets it."""
+    """The mapping of a meeting to its server. `generation` grows each time that a server gets it, and is never
+    used twice, not even by a meeting that was forgotten and created anew."""
 
     key: MeetingKey
     server_id: ServerId

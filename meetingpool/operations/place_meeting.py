@@ -23,8 +23,9 @@ from meetingpool.database.servers import server_status
 from meetingpool.domain.meetings import MeetingKey, MeetingState, host_id_of
 from meetingpool.domain.placement import Choice, NoServerAvailable, TagRequest
 from meetingpool.domain.pool import Pool
-from meetingpool.domain.servers import Health, Server, ServerId
+from meetingpool.domain.servers import AdminState, Health, Server, ServerId
 from meetingpool.logs import get_logger
+from meetingpool.operations.end_meeting import EndFailed, end_on_server
 from meetingpool.operations.record_polls import GRACE
 
 # Losing a race costs one round trip; whoever loses this often takes the least loaded server as it is.
@@ -76,6 +77,10 @@ class MeetingPlacer:
         refused: set[ServerId] = set()
         attempt = await self._begin(create, refused)
         while True:
+            if self.clock.monotonic() >= deadline:
+                # By now a poll may take the meeting for gone: too late to send anything.
+                await self._withdraw(attempt)
+                raise CreateFailed
             try:
                 answer = await self._ask(create, attempt, deadline)
             except NothingSent:
@@ -102,26 +107,39 @@ class MeetingPlacer:
                 self._forget(create.key)
                 continue
             self.pool.put_meeting(attempt.meeting, host_id_of(create.key))
-            with suppress(MeetingTaken):
+            try:
                 return await self._leave_gone_server(create, attempt, avoid)
+            except MeetingTaken:
+                await self._refresh(attempt.meeting.server_id)
         raise CreateFailed
 
     async def _leave_gone_server(self, create: Create, attempt: Attempt, avoid: set[ServerId]) -> Attempt:
-        """Moves a meeting off a server that takes no new ones, if there is positive evidence that it is not there."""
-        server = self._server_of(attempt)
-        if server.takes_new_meetings or not await self._is_gone(server, attempt):
-            return attempt
-        moved = await self._place(create.tags, {*avoid, server.id}, partial(meetings.move_gone, attempt=attempt))
-        log.info("meeting_reassigned", meeting=create.key.meeting_id, left=server.id, server=moved.meeting.server_id)
-        return moved
+        """Moves a meeting off a server that takes no new ones, if there is positive evidence that it is not there.
 
-    async def _is_gone(self, server: Server, attempt: Attempt) -> bool:
-        """Asks the server. Its own word counts once no earlier create can be on its way; its silence when it is dead."""
+        A disabled server is given up, or about to be: nothing is created there, not even again.
+        """
+        server = self._server_of(attempt)
+        if server.takes_new_meetings:
+            return attempt
+        told = await self._says_not_found(server, attempt)
+        if told or (told is None and server.health is Health.DEAD):
+            moved = await self._place(
+                create.tags, {*avoid, server.id}, partial(meetings.move_gone, attempt=attempt, told=bool(told))
+            )
+            log.info("meeting_reassigned", meeting=create.key.meeting_id, left=server.id, server=moved.meeting.server_id)
+            return moved
+        if server.admin_state is AdminState.DISABLED:
+            await self._withdraw(attempt)
+            raise CreateFailed
+        return attempt
+
+    async def _says_not_found(self, server: Server, attempt: Attempt) -> bool | None:
+        """The server's own word, which counts once no earlier create can be on its way; None when it does not answer."""
         parameters = [("meetingID", host_id_of(attempt.meeting.key))]
         try:
             found = await self.client.call(server.url, server.secret, "getMeetingInfo", parameters, deadline=PROBE_TIMEOUT)
         except ServerFailure:
-            return server.health is Health.DEAD
+            return None
         return found.message_key == "notFound" and attempt.quiet_for > self.response_timeout + GRACE
 
     async def _move_on(self, create: Create, attempt: Attempt, refused: set[ServerId]) -> Attempt:
@@ -187,11 +205,14 @@ class MeetingPlacer:
         except OutcomeUnknown:
             if deadline - self.clock.monotonic() < 0.1:
                 raise
+        # The first request may have been carried out: whatever turns the second away does not undo that.
         try:
-            return await self._send(create, attempt, deadline)
+            answer = await self._send(create, attempt, deadline)
         except (NothingSent, RequestRejected) as error:
-            # The first request may have been carried out: turning the second away does not undo that.
             raise OutcomeUnknown(str(error)) from error
+        if _is_refusal(answer):
+            raise OutcomeUnknown(f"the repeated create was refused: {answer.message_key}")
+        return answer
 
     async def _send(self, create: Create, attempt: Attempt, deadline: float) -> Answer:
         server = self._server_of(attempt)
@@ -204,7 +225,7 @@ class MeetingPlacer:
     async def _settle(self, attempt: Attempt, answer: Answer) -> Answer:
         """Writes what the server said. A refusal drops the reservation, unless another create of it is under way."""
         meeting, internal_id = attempt.meeting, answer.text("internalMeetingID")
-        if not answer.succeeded and answer.message_key != "idNotUnique":
+        if _is_refusal(answer):
             await self._withdraw(attempt)
         elif internal_id and (meeting.internal_id != internal_id or meeting.state not in _CONFIRMED):
             await self._confirm(attempt, internal_id)
@@ -214,6 +235,7 @@ class MeetingPlacer:
         try:
             async with self.database.transaction() as connection:
                 meeting = await meetings.confirm(connection, attempt, internal_id)
+                current = meeting or await meetings.find_meeting(connection, attempt.meeting.key)
         except DatabaseUnavailable:
             # The reservation is committed and names this server; the next poll finds the meeting there.
             log.warning("create_not_confirmed", meeting=attempt.meeting.key.meeting_id, server=attempt.meeting.server_id)
@@ -221,8 +243,15 @@ class MeetingPlacer:
         if meeting is None:
             # The server was given up while it was answering: the meeting is not ours to announce.
             log.warning("create_overtaken", meeting=attempt.meeting.key.meeting_id, server=attempt.meeting.server_id)
+            if current is None or current.server_id != attempt.meeting.server_id:
+                await self._end_copy(attempt)
             raise CreateFailed
         self.pool.put_meeting(meeting, host_id_of(meeting.key))
+
+    async def _end_copy(self, attempt: Attempt) -> None:
+        """Ends a meeting that came into being on a server which is no longer its own, before anybody has joined it."""
+        with suppress(EndFailed):
+            await end_on_server(self.client, self._server_of(attempt), attempt.meeting, deadline=PROBE_TIMEOUT)
 
     async def _pin(self, attempt: Attempt, error: OutcomeUnknown) -> None:
         log.warning(
@@ -256,3 +285,8 @@ class MeetingPlacer:
         if server is None:
             raise CreateFailed
         return server
+
+
+def _is_refusal(answer: Answer) -> bool:
+    """Whether the server did not take a create. `idNotUnique` says that it has the meeting, with other passwords."""
+    return not answer.succeeded and answer.message_key != "idNotUnique"

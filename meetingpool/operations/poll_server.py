@@ -52,12 +52,16 @@ class ServerPoller:
         self._version_read.pop(server_id, None)
 
     async def _version(self, server: Server) -> str | None:
-        """The BBB version, when it is time to ask again; None when it is not, or the server hides it."""
+        """The BBB version, when it is time to ask again; None when it is not, or the server does not tell."""
         now = self._clock.monotonic()
         if now - self._version_read.get(server.id, float("-inf")) < VERSION_EVERY:
             return None
-        answer = read_answer(await self._client.fetch(server.url, deadline=self._deadline))
         self._version_read[server.id] = now
+        try:
+            answer = read_answer(await self._client.fetch(server.url, deadline=self._deadline))
+        except ServerFailure:
+            # The meetings were listed, so the server works.
+            return None
         return answer.text("bbbVersion") or None
 
     def _ages(self, server_id: ServerId, meetings: Sequence[ReportedMeeting]) -> tuple[float, ...]:

@@ -39,13 +39,14 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_servers"),
         sa.UniqueConstraint("url", name="uq_servers_url"),
     )
+    op.execute(sa.schema.CreateSequence(sa.Sequence("meeting_generations")))
     op.create_table(
         "meetings",
         sa.Column("tenant", sa.Text, nullable=False),
         sa.Column("meeting_id", sa.Text, nullable=False),
         sa.Column("host_id", sa.Text, nullable=False),
         sa.Column("server_id", sa.Text, nullable=False),
-        sa.Column("generation", sa.Integer, nullable=False, server_default="1"),
+        sa.Column("generation", sa.BigInteger, nullable=False, server_default=sa.text("nextval('meeting_generations')")),
         sa.Column("state", sa.Text, nullable=False),
         sa.Column("internal_id", sa.Text),
         sa.Column("users", sa.Integer, nullable=False, server_default="0"),
@@ -71,4 +72,5 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.drop_table("leases")
     op.drop_table("meetings")
+    op.execute(sa.schema.DropSequence(sa.Sequence("meeting_generations")))
     op.drop_table("servers")
