@@ -142,6 +142,7 @@ async def silent_line(url: str) -> AsyncIterator[tuple[str, asyncio.Event]]:
     flows = asyncio.Event()
     flows.set()
     tasks: set[asyncio.Task[None]] = set()
+    writers: list[asyncio.StreamWriter] = []
 
     async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError):
@@ -152,8 +153,10 @@ async def silent_line(url: str) -> AsyncIterator[tuple[str, asyncio.Event]]:
         writer.close()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
         await flows.wait()
         up_reader, up_writer = await asyncio.open_unix_connection(f"{directory}/.s.PGSQL.5432")
+        writers.append(up_writer)
         for pair in ((reader, up_writer), (up_reader, writer)):
             task = asyncio.create_task(pump(*pair))
             tasks.add(task)
@@ -166,8 +169,12 @@ async def silent_line(url: str) -> AsyncIterator[tuple[str, asyncio.Event]]:
     finally:
         flows.set()
         server.close()
-        for task in list(tasks):
+        for task in tasks:
             task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for writer in writers:
+            writer.transport.abort()
+        await asyncio.sleep(0.1)
 
 
 async def test_the_poller_stops_in_time_when_the_database_is_silent(pool: RunningPool) -> None:
