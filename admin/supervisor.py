@@ -115,7 +115,11 @@ async def _run(program: Program) -> int:
     try:
         return await process.wait()
     finally:
-        await asyncio.shield(_stop(process))
+        # To the end, however often this task is cancelled meanwhile.
+        stopping = asyncio.ensure_future(_stop(process))
+        while not stopping.done():
+            with suppress(asyncio.CancelledError):
+                await asyncio.shield(stopping)
 
 
 async def _stop(process: asyncio.subprocess.Process) -> None:

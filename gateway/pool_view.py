@@ -35,6 +35,7 @@ class PoolView:
         self._database = database
         self._expected_users = expected_users
         self._held_back: list[dict[str, Any]] | None = None
+        self._told = 0
         self._servers_changed = asyncio.Event()
         self._joined: dict[MeetingKey, int] = {}
         self._unwritten: dict[ServerId, float] = {}
@@ -49,9 +50,11 @@ class PoolView:
         """The meeting as known here, else as the database has it. Raises DatabaseUnavailable."""
         if known := self.pool.meetings.get(key):
             return known
+        told = self._told
         async with self._database.transaction() as connection:
             meeting = await find_meeting(connection, key)
-        if meeting:
+        # What was told meanwhile may be newer than what was read; then this answer is not kept.
+        if meeting and told == self._told:
             self.pool.put_meeting(meeting, host_id_of(key))
         return meeting
 
@@ -83,6 +86,7 @@ class PoolView:
             meetings = await all_meetings(connection)
         self.pool.replace_servers(servers)
         self.pool.replace_meetings((meeting, host_id_of(meeting.key)) for meeting in meetings)
+        self._joined = {key: joined for key, joined in self._joined.items() if key in self.pool.meetings}
         held_back, self._held_back = self._held_back, None
         for message in held_back:
             self._apply(message)
@@ -90,6 +94,7 @@ class PoolView:
         self.loaded.set()
 
     def _receive(self, message: dict[str, Any]) -> None:
+        self._told += 1
         if self._held_back is not None:
             self._held_back.append(message)
         else:

@@ -197,6 +197,8 @@ class Watch:
                 log.info("server_retired", server=change.server_id, was=admin_before)
         for key in recorded.gone:
             log.info("meeting_over", tenant=key.tenant, meeting=key.meeting_id)
+        listed = {(server_id, internal_id) for server_id, _, internal_id, _ in recorded.orphans}
+        self._known_orphans -= {orphan for orphan in self._known_orphans if orphan[0] in batch and orphan not in listed}
         for server_id, host_id, internal_id, mapped_to in recorded.orphans:
             if (server_id, internal_id) not in self._known_orphans:
                 self._known_orphans.add((server_id, internal_id))

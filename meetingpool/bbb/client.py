@@ -14,7 +14,7 @@ from yarl import URL
 
 from meetingpool.bbb.answers import Answer, read_answer
 from meetingpool.bbb.checksum import Algorithm, sign
-from meetingpool.bbb.errors import ConnectionLost, NothingSent, ReplyTimedOut, RequestRejected, UnusableAnswer
+from meetingpool.bbb.errors import ConnectionLost, NothingSent, ReplyTimedOut, RequestRejected, SecretRefused, UnusableAnswer
 from meetingpool.bbb.query import encode
 
 MAX_ANSWER_BYTES = 50 * 1024 * 1024
@@ -92,7 +92,11 @@ class Client:
 
         `deadline` is the number of seconds for the whole exchange. Raises NothingSent, RequestRejected or OutcomeUnknown.
         """
-        return read_answer(await self.fetch(signed_url(endpoint, secret, call, parameters), deadline=deadline, body=body))
+        answer = read_answer(await self.fetch(signed_url(endpoint, secret, call, parameters), deadline=deadline, body=body))
+        if answer.message_key == "checksumError":
+            # Between the server and us; the front end, whose checksum was right, must not be told so.
+            raise SecretRefused("the server refuses our secret (checksumError)")
+        return answer
 
     async def fetch(self, url: str, *, deadline: float, body: Body | None = None) -> bytes:
         """The body of a 200 reply to `url`. Raises NothingSent, RequestRejected or OutcomeUnknown."""

@@ -5,7 +5,8 @@
         MeetingNotFound, MissingSession, ServerUnavailable, ServerTagUnavailable, InternalError
     ServerFailure               a server gave no usable answer
         NothingSent             the request never left us: it is safe to ask another server
-        RequestRejected         the web server in front of BBB turned the request away: BBB did nothing
+        RequestRejected         the host turned the request away: BBB did nothing
+            SecretRefused       it does not accept our secret, for this request or any other
         OutcomeUnknown          the request left, and we do not know what the server did with it
             ReplyTimedOut
             ConnectionLost
@@ -85,6 +86,10 @@ class NothingSent(ServerFailure):
 
 class RequestRejected(ServerFailure):
     """The host answered with an HTTP status of 400 to 499. BBB itself answers with 200, so it has not seen the request."""
+
+
+class SecretRefused(RequestRejected):
+    """The server's checksumError: the secret that we have for it is wrong."""
 
 
 class OutcomeUnknown(ServerFailure):

@@ -39,7 +39,9 @@ def meeting_elements(answer: Answer) -> list[xml.Element]:
         if answer.message_key == "noMeetings":
             return []
         raise UnusableAnswer("getMeetings has no list of meetings")
-    return listed.findall("meeting")
+    if any(element.tag != "meeting" for element in listed):
+        raise UnusableAnswer("getMeetings lists something that is not a meeting")
+    return list(listed)
 
 
 def read_number(text: str | None) -> int | None:
@@ -73,8 +75,9 @@ def _without_attendees(document: bytes) -> bytes:
     position = 0
     while (start := document.find(b"<attendees>", position)) >= 0:
         end = document.find(b"</attendees>", start)
-        if end < 0:
-            break
+        if end < 0 or b"<meeting>" in document[start:end]:
+            # Not as BBB writes it: whatever is wrong must not be cut away, but found by the parser.
+            return document
         kept.append(document[position:start])
         position = end + len(b"</attendees>")
     kept.append(document[position:])

@@ -2,9 +2,10 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
 
-from sqlalchemy import make_url
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy import event, make_url
+from sqlalchemy.exc import DBAPIError, DisconnectionError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -31,8 +32,11 @@ class Database:
             max_overflow=0,
             pool_timeout=POOL_TIMEOUT,
             pool_pre_ping=False,
+            hide_parameters=True,
             connect_args=connect_arguments(name),
         )
+
+        event.listen(self.engine.sync_engine, "checkout", _refuse_closed)
 
     def transaction(self) -> AbstractAsyncContextManager[Connection]:
         """A transaction: committed at the end, rolled back on an exception. Raises DatabaseUnavailable."""
@@ -71,6 +75,12 @@ def connect_arguments(name: str) -> dict[str, object]:
     }
 
 
+def _refuse_closed(connection: Any, _record: object, _proxy: object) -> None:
+    """A connection that was closed while nobody used it is replaced before anybody gets it."""
+    if connection.driver_connection.is_closed():
+        raise DisconnectionError
+
+
 @asynccontextmanager
 async def _translated(connecting: AbstractAsyncContextManager[Connection]) -> AsyncIterator[Connection]:
     try:
@@ -87,7 +97,7 @@ async def _translated(connecting: AbstractAsyncContextManager[Connection]) -> As
 
 def is_transient(sqlstate: str | None) -> bool:
     """Whether an error of this SQLSTATE passes by itself: connection, shutdown, time-out, deadlock, read-only, starting."""
-    return sqlstate is not None and (sqlstate[:2] in ("08", "40", "53", "57") or sqlstate in ("25006", "55000"))
+    return sqlstate is not None and (sqlstate[:2] in ("08", "40", "53", "57", "58") or sqlstate in ("25006", "55000"))
 
 
 def is_refused(sqlstate: str | None) -> bool:

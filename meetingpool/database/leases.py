@@ -21,7 +21,8 @@ _ACQUIRE = text("""
 
 _RELEASE = text("UPDATE leases SET expires_at = now() WHERE name = :name AND holder = :holder AND epoch = :epoch")
 
-_FENCE = text("SELECT 1 FROM leases WHERE name = :name AND epoch = :epoch FOR SHARE")
+# A lease that ran out is as good as lost, even if nobody has taken it yet: whoever stood still that long knows nothing any more.
+_FENCE = text("SELECT 1 FROM leases WHERE name = :name AND epoch = :epoch AND expires_at > now() FOR SHARE")
 
 
 class StaleEpoch(Exception):

@@ -39,11 +39,14 @@ async def listening(url: str, name: str, listener: Listener) -> AsyncIterator[Ca
     Raises DatabaseUnavailable.
     """
     lost = asyncio.Event()
+    connection: asyncpg.Connection | None = None
     try:
         connection = await asyncpg.connect(plain_url(url), **connect_arguments(f"{name} listener"))
         connection.add_termination_listener(lambda _: lost.set())
         await connection.add_listener(CHANNEL, lambda _connection, _pid, _channel, payload: listener(json.loads(payload)))
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+        if connection is not None:
+            connection.terminate()
         raise DatabaseUnavailable(DatabaseUnavailable.__doc__) from error
     try:
         yield lambda: _until_lost(connection, lost)

@@ -1,5 +1,6 @@
 """Ends meetings: what the gateway notes when a front end ended one, and what an administrator's `meetings end` does."""
 
+from meetingpool.bbb.answers import Answer
 from meetingpool.bbb.client import Client
 from meetingpool.bbb.errors import ServerFailure
 from meetingpool.database import meetings
@@ -28,14 +29,32 @@ async def end_on_server(client: Client, server: Server, meeting: Meeting, *, dea
 
     A meeting that is not there any more is ended. Raises EndFailed with the reason.
     """
-    host_id = [("meetingID", host_id_of(meeting.key))]
-    try:
-        info = await client.call(server.url, server.secret, "getMeetingInfo", host_id, deadline=deadline)
-        if info.message_key == "notFound":
-            return
-        password = [("password", info.text("moderatorPW"))] if info.text("moderatorPW") else []
-        ended = await client.call(server.url, server.secret, "end", [*host_id, *password], deadline=deadline)
-    except ServerFailure as error:
-        raise EndFailed(f"Server {server.id} did not answer: {error}") from error
+    info = await _info(client, server, meeting, deadline)
+    if info.message_key != "notFound":
+        await _end(client, server, meeting, info.text("moderatorPW"), deadline)
+
+
+async def end_unused(client: Client, server: Server, meeting: Meeting, internal_id: str, *, deadline: float) -> None:
+    """Ends the meeting `internal_id` if nobody has ever been in it. Raises EndFailed."""
+    info = await _info(client, server, meeting, deadline)
+    is_unused = info.text("participantCount") == "0" and info.text("hasUserJoined") == "false"
+    if info.text("internalMeetingID") == internal_id and is_unused:
+        await _end(client, server, meeting, info.text("moderatorPW"), deadline)
+
+
+async def _info(client: Client, server: Server, meeting: Meeting, deadline: float) -> Answer:
+    return await _call(client, server, "getMeetingInfo", [("meetingID", host_id_of(meeting.key))], deadline)
+
+
+async def _end(client: Client, server: Server, meeting: Meeting, password: str, deadline: float) -> None:
+    parameters = [("meetingID", host_id_of(meeting.key)), *([("password", password)] if password else [])]
+    ended = await _call(client, server, "end", parameters, deadline)
     if not ended.succeeded and ended.message_key != "notFound":
         raise EndFailed(f"Server {server.id} refused to end the meeting: {ended.message_key}")
+
+
+async def _call(client: Client, server: Server, call: str, parameters: list[tuple[str, str]], deadline: float) -> Answer:
+    try:
+        return await client.call(server.url, server.secret, call, parameters, deadline=deadline)
+    except ServerFailure as error:
+        raise EndFailed(f"Server {server.id} did not answer: {error}") from error

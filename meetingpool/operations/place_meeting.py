@@ -13,7 +13,7 @@ from functools import partial
 
 from meetingpool.bbb.answers import Answer
 from meetingpool.bbb.client import Body, Client
-from meetingpool.bbb.errors import NothingSent, OutcomeUnknown, RequestRejected, ServerFailure
+from meetingpool.bbb.errors import NothingSent, OutcomeUnknown, RequestRejected, SecretRefused, ServerFailure
 from meetingpool.bbb.meetings import GENERATION_METADATA
 from meetingpool.clock import Clock
 from meetingpool.database import meetings
@@ -25,7 +25,7 @@ from meetingpool.domain.placement import Choice, NoServerAvailable, TagRequest
 from meetingpool.domain.pool import Pool
 from meetingpool.domain.servers import AdminState, Health, Server, ServerId
 from meetingpool.logs import get_logger
-from meetingpool.operations.end_meeting import EndFailed, end_on_server
+from meetingpool.operations.end_meeting import EndFailed, end_unused
 from meetingpool.operations.record_polls import GRACE
 
 # Losing a race costs one round trip; whoever loses this often takes the least loaded server as it is.
@@ -37,8 +37,6 @@ log = get_logger()
 
 Parameters = list[tuple[str, str]]
 Place = Callable[..., Awaitable[Attempt]]
-
-_CONFIRMED = (MeetingState.LIVE, MeetingState.ENDING)
 
 
 class CreateFailed(Exception):
@@ -83,7 +81,7 @@ class MeetingPlacer:
                 raise CreateFailed
             try:
                 answer = await self._ask(create, attempt, deadline)
-            except NothingSent:
+            except (NothingSent, SecretRefused):
                 refused.add(attempt.meeting.server_id)
                 attempt = await self._move_on(create, attempt, refused)
             except RequestRejected as error:
@@ -149,7 +147,7 @@ class MeetingPlacer:
         server already: raises CreateFailed.
         """
         self.pool.server_refused(attempt.meeting.server_id)
-        log.warning("server_refused_connection", server=attempt.meeting.server_id, call="create")
+        log.warning("server_refused_create", server=attempt.meeting.server_id)
         if attempt.meeting.state is not MeetingState.RESERVING:
             raise CreateFailed
         try:
@@ -224,14 +222,15 @@ class MeetingPlacer:
 
     async def _settle(self, attempt: Attempt, answer: Answer) -> Answer:
         """Writes what the server said. A refusal drops the reservation, unless another create of it is under way."""
-        meeting, internal_id = attempt.meeting, answer.text("internalMeetingID")
+        internal_id = answer.text("internalMeetingID")
         if _is_refusal(answer):
             await self._withdraw(attempt)
-        elif internal_id and (meeting.internal_id != internal_id or meeting.state not in _CONFIRMED):
-            await self._confirm(attempt, internal_id)
+        elif internal_id:
+            await self._confirm(attempt, answer, internal_id)
         return answer
 
-    async def _confirm(self, attempt: Attempt, internal_id: str) -> None:
+    async def _confirm(self, attempt: Attempt, answer: Answer, internal_id: str) -> None:
+        """Writes that the server has the meeting, known or new. Raises CreateFailed when it is no longer that server's."""
         try:
             async with self.database.transaction() as connection:
                 meeting = await meetings.confirm(connection, attempt, internal_id)
@@ -243,15 +242,17 @@ class MeetingPlacer:
         if meeting is None:
             # The server was given up while it was answering: the meeting is not ours to announce.
             log.warning("create_overtaken", meeting=attempt.meeting.key.meeting_id, server=attempt.meeting.server_id)
-            if current is None or current.server_id != attempt.meeting.server_id:
-                await self._end_copy(attempt)
+            is_new = answer.message_key != "duplicateWarning"
+            if is_new and current is not None and current.server_id != attempt.meeting.server_id:
+                await self._end_copy(attempt, internal_id)
             raise CreateFailed
         self.pool.put_meeting(meeting, host_id_of(meeting.key))
 
-    async def _end_copy(self, attempt: Attempt) -> None:
-        """Ends a meeting that came into being on a server which is no longer its own, before anybody has joined it."""
+    async def _end_copy(self, attempt: Attempt, internal_id: str) -> None:
+        """Ends what this create made on a server that is no longer the meeting's, unless somebody is in it already."""
+        server = self._server_of(attempt)
         with suppress(EndFailed):
-            await end_on_server(self.client, self._server_of(attempt), attempt.meeting, deadline=PROBE_TIMEOUT)
+            await end_unused(self.client, server, attempt.meeting, internal_id, deadline=PROBE_TIMEOUT)
 
     async def _pin(self, attempt: Attempt, error: OutcomeUnknown) -> None:
         log.warning(

@@ -1,4 +1,4 @@
-"""Each test says what must hold; those that fail show a defect."""
+"""What may not become of a mapping, whatever is late, repeated or overtaken."""
 
 import asyncio
 from dataclasses import replace

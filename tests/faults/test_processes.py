@@ -1,4 +1,4 @@
-"""Each test says what must hold; those that fail show a defect."""
+"""Pollers and gateways under servers that talk nonsense and databases that fall silent."""
 
 import asyncio
 import random

@@ -19,6 +19,7 @@ from meetingpool.bbb.errors import (
     OutcomeUnknown,
     ReplyTimedOut,
     RequestRejected,
+    SecretRefused,
     ServerFailure,
     UnusableAnswer,
 )
@@ -123,10 +124,15 @@ async def test_success_is_returned_with_what_the_server_understood(client: Clien
 
 
 async def test_refusal_is_returned_and_not_raised(client: Client, server: SimulatedServer) -> None:
-    answer = await client.call(server.url, "another secret", "getMeetings", deadline=SOON)
+    answer = await client.call(server.url, SECRET, "getMeetingInfo", [("meetingID", "nobody")], deadline=SOON)
 
     assert not answer.succeeded
-    assert answer.message_key == "checksumError"
+    assert answer.message_key == "notFound"
+
+
+async def test_refused_secret_is_a_failure_of_the_server(client: Client, server: SimulatedServer) -> None:
+    with pytest.raises(SecretRefused):
+        await client.call(server.url, "another secret", "getMeetings", deadline=SOON)
 
 
 async def test_body_is_posted_as_it_is(client: Client, server: SimulatedServer) -> None:

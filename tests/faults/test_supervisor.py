@@ -1,4 +1,4 @@
-"""Each test says what must hold; those that fail show a defect."""
+"""The supervisor leaves no child behind."""
 
 import asyncio
 import os

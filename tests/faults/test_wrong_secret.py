@@ -1,4 +1,4 @@
-"""Each test says what must hold; those that fail show a defect."""
+"""A server whose secret is wrong, and other trouble between the gateway and its servers, is not the front end's."""
 
 import asyncio
 import socket
