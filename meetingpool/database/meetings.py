@@ -99,7 +99,7 @@ _FORGET = text(f"""
     RETURNING generation
 """).bindparams(bindparam("quiet_for", type_=Double))
 
-_FORGET_SERVER = text("DELETE FROM meetings WHERE server_id = :server_id RETURNING tenant, meeting_id, generation")
+_FORGET_SERVER = text(f"DELETE FROM meetings WHERE server_id = :server_id RETURNING {MEETING_COLUMNS}")
 _FIND = text(f"SELECT {MEETING_COLUMNS} FROM meetings WHERE {_KEY}")
 _ALL = text(f"SELECT {MEETING_COLUMNS} FROM meetings ORDER BY created_at, meeting_id")
 _ON_SERVER = text(f"SELECT {MEETING_COLUMNS} FROM meetings WHERE server_id = :server_id ORDER BY created_at, meeting_id")
@@ -209,11 +209,11 @@ async def forget(connection: Connection, meeting: Meeting, *, quiet_for: float) 
     return row is not None
 
 
-async def forget_all_on(connection: Connection, server_id: ServerId) -> int:
-    """Drops every meeting of a server that the administrator gave up. Returns how many."""
-    rows = (await connection.execute(_FORGET_SERVER, {"server_id": server_id})).all()
-    await notify_gone(connection, [(MeetingKey(row.tenant, row.meeting_id), row.generation) for row in rows])
-    return len(rows)
+async def forget_all_on(connection: Connection, server_id: ServerId) -> list[Meeting]:
+    """Drops every meeting of a server that the administrator gave up. Returns them."""
+    forgotten = [meeting_of(row) for row in await connection.execute(_FORGET_SERVER, {"server_id": server_id})]
+    await notify_gone(connection, [(meeting.key, meeting.generation) for meeting in forgotten])
+    return forgotten
 
 
 async def find_meeting(connection: Connection, key: MeetingKey) -> Meeting | None:

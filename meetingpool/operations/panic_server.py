@@ -35,11 +35,14 @@ async def panic_server(
         await lock_server(connection, server.id)
         meetings = await meetings_on(connection, server.id)
         await update_server(connection, server.id, {"admin_state": AdminState.DISABLED})
-    asked = [] if skip_end_calls else [(server, meeting) for meeting in meetings]
-    not_ended = await end_each(client, clock, asked)
+    not_ended = {} if skip_end_calls else dict(await end_each(client, clock, [(server, meeting) for meeting in meetings]))
     async with database.transaction() as connection:
         await lock_server(connection, server.id)
         forgotten = await forget_all_on(connection, server.id)
         if keep_state:
             await update_server(connection, server.id, {"admin_state": server.admin_state})
-    return Panicked(server=server, forgotten=forgotten, not_ended=not_ended)
+    if not skip_end_calls:
+        # Creates that were on their way when the server was disabled.
+        late = [meeting for meeting in forgotten if meeting.key not in {known.key for known in meetings}]
+        not_ended |= await end_each(client, clock, [(server, meeting) for meeting in late])
+    return Panicked(server=server, forgotten=len(forgotten), not_ended=not_ended)
