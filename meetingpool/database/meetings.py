@@ -175,6 +175,9 @@ async def move_gone(
 async def confirm(connection: Connection, attempt: Attempt, internal_id: str) -> Meeting | None:
     """The server has the meeting, as `internal_id`. None when the meeting is no longer this attempt's."""
     row = (await connection.execute(_CONFIRM, _by_meeting(attempt.meeting) | {"internal_id": internal_id})).first()
+    known = attempt.meeting
+    if row is not None and (row.state, row.internal_id) == (known.state, known.internal_id):
+        return meeting_of(row)
     return await _changed(connection, row)
 
 
