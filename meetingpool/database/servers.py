@@ -52,12 +52,6 @@ async def find_server(connection: Connection, name: str) -> Server | None:
     return on_host[0] if len(on_host) == 1 else None
 
 
-async def last_errors(connection: Connection) -> dict[ServerId, str]:
-    """Why the latest poll of each failing server failed."""
-    rows = await connection.execute(select(servers.c.id, servers.c.last_error).where(servers.c.failures > 0))
-    return {ServerId(row.id): row.last_error or "" for row in rows}
-
-
 async def insert_server(connection: Connection, server: Server) -> None:
     """Raises ServerExists."""
     values = {
