@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup run test check bench reference
+.PHONY: setup run test check fuzz bench reference
 
 setup: .venv/.ready
 
@@ -10,7 +10,7 @@ setup: .venv/.ready
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; call: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)"; exit 1; }
 	@test -x .venv/bin/python || $(PYTHON) -m venv .venv || { rm -rf .venv; echo "Python's venv module is needed; on Debian: apt install python3-venv"; exit 1; }
 	@test -x .venv/bin/uv || .venv/bin/python -m pip install -qq uv==0.13.8
-	@.venv/bin/uv sync --frozen --quiet --inexact
+	@.venv/bin/uv sync --frozen --quiet --inexact --compile-bytecode
 	@touch $@
 
 run: setup
@@ -25,6 +25,12 @@ check: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/deptry .
+
+# REQUESTS: how many in all. What it does is in docs/testing.md.
+REQUESTS ?= 100000
+
+fuzz: setup
+	$(BIN)/python -m tests.fuzz --requests $(REQUESTS)
 
 bench: setup
 	$(BIN)/python -m benchmarks

@@ -9,7 +9,8 @@ from typing import TypeVar
 
 from meetingpool.database.embedded import acquire_embedded
 from meetingpool.database.engine import Connection, Database
-from meetingpool.database.migrate import WrongRevision, current_revision, require_revision, upgrade
+from meetingpool.database.migrate import upgrade
+from meetingpool.database.revision import WrongRevision, current_revision, require_revision
 from meetingpool.settings import Settings, read_settings
 
 T = TypeVar("T")

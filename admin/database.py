@@ -4,7 +4,7 @@ import asyncio
 
 from admin.connection import database_url, upgrade_schema
 from meetingpool.database.engine import Database
-from meetingpool.database.migrate import current_revision, require_revision
+from meetingpool.database.revision import current_revision, require_revision
 from meetingpool.settings import read_settings
 
 

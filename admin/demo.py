@@ -37,6 +37,7 @@ from meetingpool.settings import Settings, read_settings, with_secret
 SERVERS = 3
 POLL_INTERVAL = 2.0
 LOOK_EVERY = 0.1
+LOOPBACK = ("127.0.0.0/8", "::1", "localhost")
 START_TIMEOUT = 60.0
 
 
@@ -105,6 +106,8 @@ class Demo:
         environment = environment_of(self._settings, self._url) | {
             "MEETINGPOOL_DATA_DIR": str(self._settings.data_dir),
             "MEETINGPOOL_POLL_INTERVAL": str(POLL_INTERVAL),
+            # A front end that is tried out on this machine too.
+            "MEETINGPOOL_CALLBACK_ALLOW": ",".join([*self._settings.callback_allow, *LOOPBACK]),
         }
         return Program(name=name, module=module, arguments=arguments, environment=environment, output=output)
 

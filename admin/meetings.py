@@ -1,6 +1,6 @@
 """What `meetings list`, `show` and `end` do."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,13 +10,15 @@ from admin.commands.arguments import Format
 from admin.output import Column, Listing, iso_time, write_record
 from admin.refusals import Refused
 from admin.server_changes import tell
+from admin.tenants import tenant_names
 from meetingpool.bbb.client import Client
 from meetingpool.bbb.errors import ServerFailure
 from meetingpool.bbb.meetings import read_number
 from meetingpool.clock import SystemClock
-from meetingpool.database.engine import Database
+from meetingpool.database.engine import Connection, Database
 from meetingpool.database.meetings import all_meetings
 from meetingpool.database.servers import all_servers
+from meetingpool.database.tenants import find_tenant
 from meetingpool.domain.meetings import Meeting, host_id_of
 from meetingpool.domain.servers import Server
 from meetingpool.operations.end_meeting import mark_ending
@@ -48,14 +50,10 @@ async def list_meetings(database: Database, server: str | None, tenant: str | No
     """Meetings, the oldest first; only those on `server`, and of `tenant`, if given."""
     async with database.transaction() as connection:
         on = (await server_named(connection, server)).id if server else None
-        meetings = await all_meetings(connection)
+        meetings, tenants = await meetings_of(connection, tenant), await tenant_names(connection)
     return Listing(
         names=NAMES,
-        records=[
-            record_of(meeting)
-            for meeting in meetings
-            if (on is None or meeting.server_id == on) and tenant in (None, meeting.key.tenant)
-        ],
+        records=[record_of(meeting, tenants) for meeting in meetings if on is None or meeting.server_id == on],
         columns=_COLUMNS,
         when_empty="No meetings run",
     )
@@ -64,10 +62,11 @@ async def list_meetings(database: Database, server: str | None, tenant: str | No
 async def show_meeting(database: Database, settings: Settings, meeting_id: str, tenant: str | None, style: Format) -> None:
     """Prints the mapping and what the server says. Raises Refused when there is no such meeting, or several."""
     (meeting,) = await _find(database, [meeting_id], tenant)
-    servers = await _servers(database)
+    servers, tenants = await _servers(database), await _tenants(database)
     async with Client(connect_timeout=settings.connect_timeout) as client:
         live = await _ask(client, servers[meeting.server_id], meeting, settings.response_timeout)
-    write_record(record_of(meeting) | {"internal_id": meeting.internal_id, "generation": meeting.generation} | live, style)
+    own = {"internal_id": meeting.internal_id, "generation": meeting.generation}
+    write_record(record_of(meeting, tenants) | own | live, style)
 
 
 async def end_meetings(database: Database, settings: Settings, meeting_ids: Sequence[str], options: EndOptions) -> None:
@@ -94,11 +93,11 @@ async def end_meetings(database: Database, settings: Settings, meeting_ids: Sequ
         )
 
 
-def record_of(meeting: Meeting) -> dict[str, Any]:
-    """The meeting under the stable names."""
+def record_of(meeting: Meeting, tenants: Mapping[str, str]) -> dict[str, Any]:
+    """The meeting under the stable names; its tenant as in `tenants`, the names by ids, where it is there."""
     return {
         "id": meeting.key.meeting_id,
-        "tenant": meeting.key.tenant,
+        "tenant": tenants.get(meeting.key.tenant, meeting.key.tenant),
         "server": meeting.server_id,
         "state": meeting.state.value,
         "users": meeting.users,
@@ -106,24 +105,39 @@ def record_of(meeting: Meeting) -> dict[str, Any]:
     }
 
 
+async def meetings_of(connection: Connection, tenant: str | None) -> list[Meeting]:
+    """All meetings, or those of the tenant with the id or the name `tenant`. A tenant that was removed has its id only."""
+    meetings = await all_meetings(connection)
+    if tenant is None:
+        return meetings
+    known = await find_tenant(connection, tenant)
+    tenant_id = known.id if known else tenant
+    return [meeting for meeting in meetings if meeting.key.tenant == tenant_id]
+
+
 async def _find(database: Database, meeting_ids: Sequence[str], tenant: str | None) -> list[Meeting]:
-    known = await _all_of(database, tenant)
-    return [_only(known, meeting_id) for meeting_id in dict.fromkeys(meeting_ids)]
+    known, tenants = await _all_of(database, tenant), await _tenants(database)
+    return [_only(known, meeting_id, tenants) for meeting_id in dict.fromkeys(meeting_ids)]
 
 
-def _only(meetings: Sequence[Meeting], meeting_id: str) -> Meeting:
+def _only(meetings: Sequence[Meeting], meeting_id: str, names: Mapping[str, str]) -> Meeting:
     found = [meeting for meeting in meetings if meeting.key.meeting_id == meeting_id]
     if not found:
         raise Refused(f"No meeting found with id: {meeting_id}; `meetingpool meetings list` shows them all")
     if len(found) > 1:
-        tenants = ", ".join(meeting.key.tenant for meeting in found)
+        tenants = ", ".join(names.get(meeting.key.tenant, meeting.key.tenant) for meeting in found)
         raise Refused(f"Several tenants have a meeting {meeting_id}, name one by --tenant: {tenants}")
     return found[0]
 
 
 async def _all_of(database: Database, tenant: str | None) -> list[Meeting]:
     async with database.transaction() as connection:
-        return [meeting for meeting in await all_meetings(connection) if tenant in (None, meeting.key.tenant)]
+        return await meetings_of(connection, tenant)
+
+
+async def _tenants(database: Database) -> dict[str, str]:
+    async with database.transaction() as connection:
+        return await tenant_names(connection)
 
 
 async def _servers(database: Database) -> dict[Any, Server]:

@@ -32,7 +32,7 @@ def run_gateway() -> None:
 
 def run_poller() -> None:
     """`meetingpool poller` and `meetingpool poll run`."""
-    settings = read_settings()
+    settings = with_secret(read_settings())
     _run(settings, lambda url: [poller(settings, url)], upgrade=settings.database_url is None, listens=False)
 
 

@@ -35,10 +35,10 @@ async def _measure(what: str | None, *, quick: bool) -> tuple[dict[str, Any], in
     results: dict[str, Any] = {"quick": quick}
     errors = 0
     if what != "poll":
-        costs, bare = await measure_calls(quick=quick)
-        errors = sum(cost.errors for cost in costs)
-        results["calls"] = calls_json(costs, bare)
-        print(calls_table(costs, bare), end="\n\n", flush=True)
+        calls = await measure_calls(quick=quick)
+        errors = sum(cost.errors for cost in calls.costs)
+        results["calls"] = calls_json(calls)
+        print(calls_table(calls), end="\n\n", flush=True)
     if what != "calls":
         cost = await measure_polls(quick=quick)
         results["poll"] = polls_json(cost)

@@ -4,14 +4,17 @@ The reference is one bare Starlette route under the same web server, measured ag
 call, so that a machine that is busy for a while is so for both.
 """
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import median
+from typing import NamedTuple
 
-from benchmarks.cpu import cpu_of
+from benchmarks.cpu import cpu_of, memory_of
 from benchmarks.fleet import ATTENDEE_PASSWORD, MODERATOR_PASSWORD
 from benchmarks.load import Job, ask
+from benchmarks.neighbours import CLIENTS, hung_meeting, share_beside_hung_clients
 from benchmarks.pool import FilledPool, filled_pool
 from benchmarks.processes import ProcessFailed, free_port, running_module, wait_for_port
 from meetingpool.bbb.client import signed_url
@@ -23,14 +26,17 @@ ENDPOINT = "/bigbluebutton/api"
 SECRET = "front-end-secret"
 REQUESTS, QUICK_REQUESTS = 2000, 200
 ROUNDS = 3
-LIST_TRIES = 50
+LIST_TRIES, LIST_PAUSE = 50, 0.1
 
 PathOf = Callable[[int], str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """One row of the table. `path` of the n-th request; `share` of the usual number of requests; `goal` for the ratio, if any."""
+    """One row of the table. `path` of the n-th request; `share` of the usual number of requests; `goal` for the ratio, if any.
+
+    `fresh`: asked of the gateway whose answers serve again for a second.
+    """
 
     name: str
     goal: float | None
@@ -40,6 +46,7 @@ class Call:
     concurrency: int = 8
     share: float = 1.0
     servers: int = SERVERS
+    fresh: bool = False
 
 
 @dataclass(slots=True)
@@ -66,19 +73,37 @@ class CallCost:
         return median(part / whole for part, whole in zip(self.database, both, strict=True))
 
 
+class Listening(NamedTuple):
+    pid: int
+    port: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bench:
-    """The running processes: a gateway on `pool`, and the bare route."""
+    """The running processes: two gateways on `pool`, of which one lets answers serve again, and the bare route."""
 
     pool: FilledPool
-    gateway_pid: int
-    gateway_port: int
-    bare_pid: int
-    bare_port: int
+    gateway: Listening
+    fresh_gateway: Listening
+    bare: Listening
 
 
-async def measure_calls(*, quick: bool) -> tuple[list[CallCost], float]:
-    """The cost of every call, and the median of the bare route's seconds of CPU per request."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallCosts:
+    """What was measured of calls.
+
+    `bare`: seconds of CPU of the bare route per request; `memory`: bytes of the gateway after all of it; `beside_hung`: the rate
+    of calls beside clients of a server that hangs, as a part of the rate without them.
+    """
+
+    costs: list[CallCost]
+    bare: float
+    memory: int
+    beside_hung: float
+
+
+async def measure_calls(*, quick: bool) -> CallCosts:
+    """The cost of every call, and what goes with it."""
     requests = QUICK_REQUESTS if quick else REQUESTS
     async with _bench() as bench:
         catalogue = calls(bench.pool)
@@ -86,7 +111,17 @@ async def measure_calls(*, quick: bool) -> tuple[list[CallCost], float]:
         # The first round opens connections and prepares statements; it is not counted.
         await _measure_round(bench, catalogue, QUICK_REQUESTS, 0, {})
         bare = [await _measure_round(bench, catalogue, requests, number + 1, costs) for number in range(ROUNDS)]
-    return list(costs.values()), median(bare)
+        memory = memory_of(bench.gateway.pid)
+        beside_hung = await _beside_hung(bench, requests)
+    return CallCosts(costs=list(costs.values()), bare=median(bare), memory=memory, beside_hung=beside_hung)
+
+
+async def _beside_hung(bench: Bench, requests: int) -> float:
+    hung = [_signed("getMeetingInfo", ("meetingID", hung_meeting(number))) for number in range(CLIENTS)]
+    known = [server.meetings[0] for server in bench.pool.servers]
+    paths = [_signed("isMeetingRunning", ("meetingID", known[n % len(known)])) for n in range(requests)]
+    others = Job(port=bench.gateway.port, paths=paths, concurrency=8, expected="<running>true</running>")
+    return await share_beside_hung_clients(bench.pool, bench.gateway.port, hung, others)
 
 
 def calls(pool: FilledPool) -> Sequence[Call]:
@@ -108,9 +143,25 @@ def calls(pool: FilledPool) -> Sequence[Call]:
         Call(name="refused checksum", goal=2.5, path=_refused(about_known("join", *join)), expected="checksumError"),
         Call(name="join", goal=3, path=about_known("join", *join), expected="HTTP/1.1 302 "),
         Call(name="isMeetingRunning", goal=5, path=about_known("isMeetingRunning"), expected="<running>true</running>"),
+        Call(
+            name="isMeetingRunning, fresh",
+            goal=3,
+            path=lambda n: _signed("isMeetingRunning", ("meetingID", known[n % 20])),
+            expected="<running>true</running>",
+            fresh=True,
+        ),
         Call(name="getMeetingInfo", goal=6, path=about_known("getMeetingInfo"), expected="<attendee>", times=PEOPLE),
         *_get_meetings(SERVERS, goal=150, share=0.04),
         *_get_meetings(FEW_SERVERS, goal=15, share=0.2),
+        Call(
+            name="getMeetings, 10 servers, fresh",
+            goal=5,
+            path=lambda _: _signed("getMeetings"),
+            expected="<meeting>",
+            times=FEW_SERVERS * MEETINGS,
+            servers=FEW_SERVERS,
+            fresh=True,
+        ),
         Call(name="create, existing", goal=8, path=about_known("create", *create), expected="duplicateWarning"),
         Call(name="create, new", goal=40, path=about_new("create", *create), expected="<messageKey/>", concurrency=64),
         Call(name="end", goal=None, path=about_new("end", end), expected="sentEndMeetingRequest"),
@@ -143,24 +194,30 @@ def _refused(path: PathOf) -> PathOf:
 async def _bench() -> AsyncIterator[Bench]:
     async with contextlib.AsyncExitStack() as stack:
         pool = await stack.enter_async_context(filled_pool(servers=SERVERS, meetings=MEETINGS, people=PEOPLE))
-        gateway_port, bare_port = free_port(), free_port()
-        environment = {
-            "MEETINGPOOL_DATABASE_URL": pool.url,
-            "MEETINGPOOL_PORT": str(gateway_port),
-            "MEETINGPOOL_LOADBALANCER_SECRET": SECRET,
-            "MEETINGPOOL_DRAIN_DELAY": "0",
-        }
-        gateway = await stack.enter_async_context(running_module("gateway", environment=environment))
+        bare_port = free_port()
         bare = await stack.enter_async_context(running_module("benchmarks.bare_route", str(bare_port)))
-        await wait_for_port(gateway_port, gateway)
         await wait_for_port(bare_port, bare)
         yield Bench(
             pool=pool,
-            gateway_pid=gateway.pid,
-            gateway_port=gateway_port,
-            bare_pid=bare.pid,
-            bare_port=bare_port,
+            gateway=await stack.enter_async_context(_gateway(pool, freshness=0)),
+            fresh_gateway=await stack.enter_async_context(_gateway(pool, freshness=1)),
+            bare=Listening(bare.pid, bare_port),
         )
+
+
+@contextlib.asynccontextmanager
+async def _gateway(pool: FilledPool, *, freshness: float) -> AsyncIterator[Listening]:
+    port = free_port()
+    environment = {
+        "MEETINGPOOL_DATABASE_URL": pool.url,
+        "MEETINGPOOL_PORT": str(port),
+        "MEETINGPOOL_LOADBALANCER_SECRET": SECRET,
+        "MEETINGPOOL_DRAIN_DELAY": "0",
+        "MEETINGPOOL_FRESHNESS": str(freshness),
+    }
+    async with running_module("gateway", environment=environment) as gateway:
+        await wait_for_port(port, gateway)
+        yield Listening(gateway.pid, port)
 
 
 async def _measure_round(
@@ -172,7 +229,7 @@ async def _measure_round(
         bare = await _bare_cost(bench, requests)
         bare_costs.append(bare)
         paths = [call.path(number * REQUESTS + n) for n in range(max(5, round(requests * call.share)))]
-        async with _only(bench, call.servers):
+        async with _only(bench, bench.fresh_gateway if call.fresh else bench.gateway, call.servers):
             cost = await _cost(bench, call, paths)
         if total := costs.get(call.name):
             _add(total, cost, bare)
@@ -180,16 +237,17 @@ async def _measure_round(
 
 
 async def _bare_cost(bench: Bench, requests: int) -> float:
-    began = cpu_of(bench.bare_pid)
-    outcome = await ask(Job(port=bench.bare_port, paths=["/ok"] * (requests * 2), concurrency=8, expected="\r\n\r\nok"))
+    began = cpu_of(bench.bare.pid)
+    outcome = await ask(Job(port=bench.bare.port, paths=["/ok"] * (requests * 2), concurrency=8, expected="\r\n\r\nok"))
     if outcome.wrong:
         raise ProcessFailed(f"the bare route answered: {outcome.first_wrong}")
-    return (cpu_of(bench.bare_pid) - began) / (requests * 2)
+    return (cpu_of(bench.bare.pid) - began) / (requests * 2)
 
 
 async def _cost(bench: Bench, call: Call, paths: list[str]) -> CallCost:
-    job = Job(port=bench.gateway_port, paths=paths, concurrency=call.concurrency, expected=call.expected, times=call.times)
-    began = cpu_of(bench.gateway_pid), bench.pool.database_cpu()
+    gateway = bench.fresh_gateway if call.fresh else bench.gateway
+    job = Job(port=gateway.port, paths=paths, concurrency=call.concurrency, expected=call.expected, times=call.times)
+    began = cpu_of(gateway.pid), bench.pool.database_cpu()
     outcome = await ask(job)
     return CallCost(
         name=call.name,
@@ -197,7 +255,7 @@ async def _cost(bench: Bench, call: Call, paths: list[str]) -> CallCost:
         requests=len(paths),
         errors=outcome.wrong,
         first_error=outcome.first_wrong,
-        gateway=[(cpu_of(bench.gateway_pid) - began[0]) / len(paths)],
+        gateway=[(cpu_of(gateway.pid) - began[0]) / len(paths)],
         database=[(bench.pool.database_cpu() - began[1]) / len(paths)],
     )
 
@@ -212,25 +270,26 @@ def _add(total: CallCost, cost: CallCost, bare: float) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _only(bench: Bench, servers: int) -> AsyncIterator[None]:
-    """Only the first so many servers are in use meanwhile, and the gateway knows."""
+async def _only(bench: Bench, gateway: Listening, servers: int) -> AsyncIterator[None]:
+    """Only the first so many servers are in use meanwhile, and `gateway` knows."""
     others = bench.pool.servers[servers:]
     if not others:
         yield
         return
     await bench.pool.set_admin_state(others, AdminState.DISABLED)
-    await _until_listed(bench, servers * MEETINGS)
+    await _until_listed(gateway, servers * MEETINGS)
     try:
         yield
     finally:
         await bench.pool.set_admin_state(others, AdminState.ENABLED)
-        await _until_listed(bench, SERVERS * MEETINGS)
+        await _until_listed(gateway, SERVERS * MEETINGS)
 
 
-async def _until_listed(bench: Bench, meetings: int) -> None:
+async def _until_listed(gateway: Listening, meetings: int) -> None:
     """Until getMeetings of the gateway lists so many. Raises ProcessFailed."""
-    job = Job(port=bench.gateway_port, paths=[_signed("getMeetings")], concurrency=1, expected="<meeting>", times=meetings)
+    job = Job(port=gateway.port, paths=[_signed("getMeetings")], concurrency=1, expected="<meeting>", times=meetings)
     for _ in range(LIST_TRIES):
         if not (await ask(job)).wrong:
             return
+        await asyncio.sleep(LIST_PAUSE)
     raise ProcessFailed("the gateway does not see which servers are in use")

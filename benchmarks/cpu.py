@@ -1,4 +1,4 @@
-"""CPU time, user and system, of running processes. Linux only: the kernel's clock per process, and /proc for families."""
+"""CPU time and memory of running processes. Linux only: the kernel's clock for each process, and /proc."""
 
 import os
 import time
@@ -23,6 +23,12 @@ def cpu_of_family(pid: int, *, without: Collection[int] = ()) -> float:
     stat = _stat(pid)
     gone = (int(stat[_CHILDREN_USER]) + int(stat[_CHILDREN_SYSTEM])) / _TICKS_PER_SECOND
     return cpu_of(pid) + gone + sum(map(_cpu_or_none, family))
+
+
+def memory_of(pid: int) -> int:
+    """Bytes of memory that the process `pid` holds."""
+    fields = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    return int(fields["VmRSS"].split()[0]) * 1024
 
 
 def parent_of(pid: int) -> int:

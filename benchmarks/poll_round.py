@@ -1,6 +1,6 @@
 """What a round of polls costs: the CPU of the poller and of PostgreSQL, per round over all servers.
 
-The reference is a process that fetches the same documents with the same HTTP library and reads nothing from them.
+The reference is a process that fetches the same documents with aiohttp and reads nothing from them.
 """
 
 import asyncio

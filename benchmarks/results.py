@@ -1,10 +1,14 @@
 """Results as a table to read and as JSON to keep."""
 
-from collections.abc import Sequence
 from typing import Any
 
-from benchmarks.calls import CallCost
+from benchmarks.calls import CallCost, CallCosts
+from benchmarks.neighbours import CLIENTS
 from benchmarks.poll_round import GOAL_SECONDS, MEETINGS, PEOPLE, SERVERS, PollCost
+
+# Bytes for each worker, and the part of their rate that the neighbours of a hung server's clients keep.
+GOAL_MEMORY = 60_000_000
+GOAL_BESIDE_HUNG = 0.8
 
 
 def polls_table(cost: PollCost) -> str:
@@ -29,16 +33,28 @@ def polls_table(cost: PollCost) -> str:
     return "\n".join(lines)
 
 
-def calls_table(costs: Sequence[CallCost], bare: float) -> str:
+def calls_table(calls: CallCosts) -> str:
     """A row per call: the ratio to the bare route, its spread over the rounds, and the part of it that is PostgreSQL's."""
     lines = [
-        f"Calls: CPU of the gateway and PostgreSQL per request, as a ratio to a bare route ({bare * 1e6:.0f} us)",
+        f"Calls: CPU of the gateway and PostgreSQL per request, as a ratio to a bare route ({calls.bare * 1e6:.0f} us)",
         "",
         f"{'call':<32}{'ratio':>7}{'lowest':>8}{'highest':>8}{'goal':>6}  {'':<7}{'PostgreSQL':>10}{'requests':>9}{'errors':>7}",
-        *map(_call_row, costs),
-        *(f"\n{cost.name}: {cost.first_error}" for cost in costs if cost.errors),
+        *map(_call_row, calls.costs),
+        *(f"\n{cost.name}: {cost.first_error}" for cost in calls.costs if cost.errors),
+        "",
+        _beyond("memory of the gateway in MB", f"{calls.memory / 1e6:.0f}", "at most 60", met=calls.memory <= GOAL_MEMORY),
+        _beyond(
+            f"rate beside {CLIENTS} clients of a hung server, of the rate without them",
+            f"{calls.beside_hung:.0%}",
+            "at least 80%",
+            met=calls.beside_hung >= GOAL_BESIDE_HUNG,
+        ),
     ]
     return "\n".join(lines)
+
+
+def _beyond(what: str, value: str, goal: str, *, met: bool) -> str:
+    return f"{what}: {value}, goal {goal}: {'met' if met else 'missed'}"
 
 
 def _call_row(cost: CallCost) -> str:
@@ -72,10 +88,12 @@ def polls_json(cost: PollCost) -> dict[str, Any]:
     }
 
 
-def calls_json(costs: Sequence[CallCost], bare: float) -> dict[str, Any]:
-    """All times in seconds of CPU per request."""
+def calls_json(calls: CallCosts) -> dict[str, Any]:
+    """All times in seconds of CPU per request, memory in bytes."""
     return {
-        "bare_route": bare,
+        "bare_route": calls.bare,
+        "memory": calls.memory,
+        "beside_hung": calls.beside_hung,
         "calls": [
             {
                 "name": cost.name,
@@ -87,6 +105,6 @@ def calls_json(costs: Sequence[CallCost], bare: float) -> dict[str, Any]:
                 "requests": cost.requests,
                 "errors": cost.errors,
             }
-            for cost in costs
+            for cost in calls.costs
         ],
     }

@@ -10,14 +10,18 @@ import sys
 from types import FrameType
 
 import uvicorn
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from gateway.app import create_app
+from gateway.connections import ConnectionLimits, connections_within, this_machine_and
+from gateway.descriptors import connections_that_fit
+from gateway.limits import BoundedRequests
 from gateway.listener import SETTLING_SECONDS, open_listener, turn_away_new_connections
 from gateway.state import Readiness
 from meetingpool.database.engine import DatabaseUnavailable
-from meetingpool.database.migrate import WrongRevision, require_database
+from meetingpool.database.revision import WrongRevision, require_database
 from meetingpool.logs import configure_logs, get_logger
-from meetingpool.settings import SettingsError, read_settings
+from meetingpool.settings import Settings, SettingsError, read_settings
 
 GRACEFUL_SHUTDOWN_SECONDS = 20
 BACKLOG = 2048
@@ -55,10 +59,22 @@ def main() -> int:
         return 1
     configure_logs(process="gateway", log_format=settings.log_format, level=settings.log_level)
     readiness = Readiness()
+    config = _server_config(settings, readiness)
+    try:
+        listener = open_listener(settings.bind, settings.port)
+    except OSError as error:
+        get_logger().error("port_not_opened", address=settings.bind, port=settings.port, reason=error.strerror)
+        return 1
+    server = DrainingServer(config, readiness, listener, settings.drain_delay)
+    server.run(sockets=[listener])
+    return 0 if server.started else 1
+
+
+def _server_config(settings: Settings, readiness: Readiness) -> uvicorn.Config:
+    app = BoundedRequests(create_app(settings, readiness), settings.max_requests)
     config = uvicorn.Config(
-        create_app(settings, readiness),
+        app,
         loop="uvloop",
-        http="httptools",
         ws="none",
         lifespan="on",
         access_log=False,
@@ -68,14 +84,15 @@ def main() -> int:
         timeout_keep_alive=65,
         timeout_graceful_shutdown=GRACEFUL_SHUTDOWN_SECONDS,
     )
-    try:
-        listener = open_listener(settings.bind, settings.port)
-    except OSError as error:
-        get_logger().error("port_not_opened", address=settings.bind, port=settings.port, reason=error.strerror)
-        return 1
-    server = DrainingServer(config, readiness, listener, settings.drain_delay)
-    server.run(sockets=[listener])
-    return 0 if server.started else 1
+    limits = ConnectionLimits(
+        connections=connections_that_fit(settings.max_connections),
+        connections_per_address=settings.max_connections_per_address,
+        target_bytes=settings.max_url_bytes,
+        body_bytes=settings.max_document_bytes,
+    )
+    proxies = ProxyHeadersMiddleware(app, config.forwarded_allow_ips).trusted_hosts  # type: ignore[arg-type]
+    config.http = connections_within(limits, this_machine_and(proxies.__contains__))
+    return config
 
 
 if __name__ == "__main__":

@@ -5,15 +5,25 @@ from starlette.responses import Response
 from meetingpool.bbb import xml
 from meetingpool.bbb.errors import ApiError
 
-_HEADERS = {
-    "content-type": "text/xml;charset=utf-8",
-    "cache-control": "no-cache",
-    "x-content-type-options": "nosniff",
-}
+_XML_HEADERS = (
+    (b"content-type", b"text/xml;charset=utf-8"),
+    (b"cache-control", b"no-cache"),
+    (b"x-content-type-options", b"nosniff"),
+)
+
+
+class _PreparedResponse(Response):
+    """A response whose headers need no work, as every call sends the same ones."""
+
+    def __init__(self, status_code: int, body: bytes, *headers: tuple[bytes, bytes]) -> None:
+        self.status_code = status_code
+        self.body = body
+        self.background = None
+        self.raw_headers = [*headers, (b"content-length", b"%d" % len(body))]
 
 
 def xml_answer(document: bytes) -> Response:
-    return Response(document, headers=_HEADERS)
+    return _PreparedResponse(200, document, *_XML_HEADERS)
 
 
 def refusal(error: ApiError) -> Response:
@@ -22,4 +32,4 @@ def refusal(error: ApiError) -> Response:
 
 def redirect(location: str) -> Response:
     """Sends the browser to `location`, which holds nothing but percent-encoded ASCII."""
-    return Response(status_code=302, headers={"location": location, "cache-control": "no-cache"})
+    return _PreparedResponse(302, b"", (b"location", location.encode("ascii")), (b"cache-control", b"no-cache"))

@@ -11,19 +11,28 @@ from typing import TypedDict
 from starlette.applications import Starlette
 
 from gateway.authentication import Keys
+from gateway.dial_in import DialIn
+from gateway.failed_checksums import FailedChecksums
+from gateway.learning_records import TOKEN_TIMEOUT, LearningRecords
 from gateway.meeting_lists import MeetingLists
 from gateway.pool_view import PoolView
 from gateway.routes import routes
+from gateway.shared_reads import SharedReads
 from gateway.state import Gateway, Readiness
+from gateway.tenant_shares import TenantShares
+from gateway.tenants import Tenants
 from meetingpool.bbb.checksum import Algorithm
 from meetingpool.bbb.client import Client
 from meetingpool.clock import Clock, SystemClock
 from meetingpool.database.engine import Database
-from meetingpool.database.migrate import require_revision
+from meetingpool.database.installation import callback_key
+from meetingpool.database.revision import require_revision
 from meetingpool.domain.parameters import CallRules, Operator, Rule
 from meetingpool.domain.pool import Pool
 from meetingpool.logs import get_logger
+from meetingpool.operations.announce_hook_events import HookAnnouncer
 from meetingpool.operations.place_meeting import MeetingPlacer
+from meetingpool.outward import AllowList, Outward
 from meetingpool.settings import Settings
 
 LOAD_TIMEOUT = 30.0
@@ -43,7 +52,10 @@ def create_app(settings: Settings, readiness: Readiness, clock: Clock | None = N
         async with open_gateway(settings, readiness, clock or SystemClock()) as gateway:
             yield {"gateway": gateway}
 
-    return Starlette(routes=routes, lifespan=lifespan)
+    app = Starlette(routes=routes, lifespan=lifespan)
+    # A slash more is another path. To redirect would be wrong for the API, and fails over queries that are not UTF-8.
+    app.router.redirect_slashes = False
+    return app
 
 
 @asynccontextmanager
@@ -53,11 +65,11 @@ async def open_gateway(settings: Settings, readiness: Readiness, clock: Clock) -
         raise ValueError("the gateway needs a database URL")
     database = Database(settings.database_url, name="gateway", pool_size=10)
     expected_users = float(settings.load_min_user_count)
-    pool = Pool()
-    view = PoolView(database, pool, expected_users=expected_users)
+    pool, tenants = Pool(), Tenants(settings)
+    view = PoolView(database, pool, tenants, expected_users=expected_users)
     try:
         await require_revision(database)
-        async with Client(connect_timeout=settings.connect_timeout) as client:
+        async with Client(connect_timeout=settings.connect_timeout) as client, Outward(total_timeout=TOKEN_TIMEOUT) as outward:
             placer = MeetingPlacer(
                 database=database,
                 client=client,
@@ -66,6 +78,9 @@ async def open_gateway(settings: Settings, readiness: Readiness, clock: Clock) -
                 rng=random.Random(),  # noqa: S311
                 response_timeout=settings.response_timeout,
                 expected_users=expected_users,
+                callback_key=await _callback_key(database),
+                callback_allow=AllowList.read(settings.callback_allow),
+                voice_bridge_length=settings.voice_bridge_len,
             )
             following = asyncio.create_task(view.run())
             following.add_done_callback(_stop_if_broken)
@@ -73,8 +88,9 @@ async def open_gateway(settings: Settings, readiness: Readiness, clock: Clock) -
                 await asyncio.wait_for(view.loaded.wait(), LOAD_TIMEOUT)
                 yield Gateway(
                     settings=settings,
+                    tenants=tenants,
                     keys=Keys(
-                        secrets=settings.secrets,
+                        tenants=tenants,
                         algorithms=frozenset(map(Algorithm, settings.loadbalancer_checksum_algorithm)),
                     ),
                     rules=call_rules(settings),
@@ -84,13 +100,24 @@ async def open_gateway(settings: Settings, readiness: Readiness, clock: Clock) -
                     view=view,
                     placer=placer,
                     lists=MeetingLists(client, clock),
+                    dial_in=DialIn(pool, settings),
+                    learning_records=LearningRecords(outward, clock),
+                    failed_checksums=FailedChecksums(per_minute=settings.failed_checksums_per_minute),
+                    hook_announcer=HookAnnouncer(database, pool),
+                    tenant_shares=TenantShares(max(1, settings.max_requests // 2)),
                     readiness=readiness,
+                    reads=SharedReads(settings.freshness),
                 )
             finally:
                 following.cancel()
                 await asyncio.gather(following, return_exceptions=True)
     finally:
         await database.close()
+
+
+async def _callback_key(database: Database) -> bytes:
+    async with database.transaction() as connection:
+        return await callback_key(connection)
 
 
 def call_rules(settings: Settings) -> CallRules:

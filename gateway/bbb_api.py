@@ -2,17 +2,21 @@
 
 from collections.abc import Awaitable, Callable
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from gateway.answers import refusal
 from gateway.authentication import Call, read_call
 from gateway.errors import EXPECTED, api_error
+from gateway.limits import busy
 from gateway.meeting_calls.create import create
 from gateway.meeting_calls.end import end
 from gateway.meeting_calls.get_meeting_info import get_meeting_info
 from gateway.meeting_calls.get_meetings import get_meetings
 from gateway.meeting_calls.get_sessions import get_sessions
+from gateway.meeting_calls.get_user import get_user
+from gateway.meeting_calls.hooks import create_hook, destroy_hook, list_hooks
 from gateway.meeting_calls.insert_document import insert_document
 from gateway.meeting_calls.is_meeting_running import is_meeting_running
 from gateway.meeting_calls.join import join
@@ -20,7 +24,7 @@ from gateway.meeting_calls.send_chat_message import send_chat_message
 from gateway.session_calls import refuse_session_call
 from gateway.state import Gateway
 from meetingpool.bbb.calls import CALLS, SESSION_CALLS
-from meetingpool.bbb.errors import InternalError, UnsupportedRequest
+from meetingpool.bbb.errors import ChecksumError, InternalError, UnsupportedRequest
 from meetingpool.logs import get_logger
 
 log = get_logger()
@@ -37,12 +41,24 @@ HANDLERS: dict[str, Handler] = {
     "getSessions": get_sessions,
     "insertDocument": insert_document,
     "sendChatMessage": send_chat_message,
+    "getUser": get_user,
+    "hooks/create": create_hook,
+    "hooks/list": list_hooks,
+    "hooks/destroy": destroy_hook,
 }
+
+
+class BbbApi:
+    """The application behind `/bigbluebutton/api/`. One itself, as a route's function would cost more than most calls do."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        response = await bbb_api(Request(scope, receive))
+        await response(scope, receive, send)
 
 
 async def bbb_api(request: Request) -> Response:
     """Answers a call. A trailing or doubled slash is tolerated, as other balancers do; the name itself is exact."""
-    gateway: Gateway = request.state.gateway
+    gateway: Gateway = request.scope["state"]["gateway"]
     name = request.path_params["call"].strip("/")
     if session_call := SESSION_CALLS.get(name):
         return refuse_session_call(request.method, session_call)
@@ -50,10 +66,28 @@ async def bbb_api(request: Request) -> Response:
     if spec is None:
         return refusal(UnsupportedRequest())
     try:
-        call = await read_call(request, spec, gateway.keys)
-        return await HANDLERS[name](gateway, call)
+        return await _answer(gateway, await read_call(request, spec, gateway.keys))
+    except ChecksumError:
+        error = ChecksumError(spec.checksum_refusal)
+        host = request.client.host if request.client else ""
+        return gateway.failed_checksums.refuse(error, host, gateway.clock.monotonic())
+    except ClientDisconnect:  # there is nobody to answer
+        raise
     except EXPECTED as error:
         return refusal(api_error(error, name))
     except Exception:  # the outermost frame of a call: a defect of ours is no reason for an HTML page
         log.exception("unexpected_error", call=name)
         return refusal(InternalError("Something went wrong; please try again."))
+
+
+async def _answer(gateway: Gateway, call: Call) -> Response:
+    """Joins need no server, so nobody's hanging one takes their places."""
+    handle = HANDLERS[call.name]
+    if not gateway.tenants.are_many or handle is join:
+        return await handle(gateway, call)
+    if not gateway.tenant_shares.enter(call.tenant.id):
+        return busy()
+    try:
+        return await handle(gateway, call)
+    finally:
+        gateway.tenant_shares.leave(call.tenant.id)

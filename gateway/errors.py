@@ -1,6 +1,7 @@
 """The one table from what went wrong to what the caller is told."""
 
-from meetingpool.bbb.errors import ApiError, InternalError, ServerFailure
+from meetingpool.bbb.errors import ApiError, InternalError, MaxConcurrent, ServerFailure
+from meetingpool.database.creates import TenantFull
 from meetingpool.database.engine import DatabaseUnavailable
 from meetingpool.domain.placement import NoServerAvailable
 from meetingpool.operations.place_meeting import CreateFailed
@@ -12,7 +13,7 @@ _UNREACHABLE = {
     "insertDocument": "Unable to insert document on server.",
 }
 
-EXPECTED = (ApiError, ServerFailure, CreateFailed, NoServerAvailable, DatabaseUnavailable)
+EXPECTED = (ApiError, ServerFailure, CreateFailed, TenantFull, NoServerAvailable, DatabaseUnavailable)
 
 
 def api_error(error: Exception, call: str) -> ApiError:
@@ -20,6 +21,8 @@ def api_error(error: Exception, call: str) -> ApiError:
     match error:
         case ApiError():
             return error
+        case TenantFull():
+            return MaxConcurrent()
         case NoServerAvailable():
             return InternalError("Could not find any available servers.")
         case CreateFailed() | ServerFailure():

@@ -17,11 +17,11 @@ async def readyz(request: Request) -> Response:
         return JSONResponse({"status": "draining"}, status_code=503)
     if not gateway.view.loaded.is_set():
         return JSONResponse({"status": "starting"}, status_code=503)
-    return JSONResponse({"status": "ready" if gateway.view.current else "degraded"})
+    return JSONResponse({"status": "ready" if gateway.view.pool.is_current else "degraded"})
 
 
 async def health_check(request: Request) -> Response:
     """Scalelite's URL: `success`, with a status that probes can use."""
     gateway: Gateway = request.state.gateway
-    healthy = gateway.view.current and not gateway.readiness.draining
+    healthy = gateway.view.pool.is_current and not gateway.readiness.draining
     return PlainTextResponse("success" if healthy else "not ready", status_code=200 if healthy else 503)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from gateway.shared_reads import SharedReads
 from meetingpool.bbb import xml
-from meetingpool.bbb.answers import read_answer, without_own_metadata
+from meetingpool.bbb.answers import as_given, read_answer, with_client_id
 from meetingpool.bbb.client import Client, signed_url
 from meetingpool.bbb.errors import ServerFailure, UnusableAnswer
 from meetingpool.bbb.meetings import meeting_elements
@@ -52,22 +52,25 @@ class MeetingLists:
         self._last_good: dict[ServerId, ServerList] = {}
         self._rests_until: dict[ServerId, float] = {}
 
-    async def documents(self, pool: Pool) -> list[bytes]:
-        """The `<meeting>` documents of all meetings that the pool maps to the server that lists them, breakout rooms included."""
+    async def documents(self, pool: Pool, tenant_id: str) -> list[bytes]:
+        """The `<meeting>` documents of a tenant's meetings, breakout rooms included.
+
+        Those of its meetings that the pool maps to the server that lists them, under the ids that the tenant knows.
+        """
         servers = [server for server in pool.servers.values() if server.admin_state is not AdminState.DISABLED]
         lists = await asyncio.gather(*(self._list(server, pool.changes_on(server.id)) for server in servers))
         self._forget_all_but(pool)
         return [
             document
             for server, listed in zip(servers, lists, strict=True)
-            for document in _mapped_documents(pool, server.id, listed)
+            for document in _mapped_documents(pool, server.id, listed, tenant_id)
         ]
 
     async def _list(self, server: Server, changes: int) -> ServerList:
         rests = self._clock.monotonic() < self._rests_until.get(server.id, 0.0)
         if server.health in (Health.ONLINE, Health.SUSPECT) and not rests:
             try:
-                return await self._reads.read((server.id, changes), lambda: self._ask(server))
+                return await self._reads.read(server.id, changes, lambda: self._ask(server))
             except ServerFailure:
                 self._rests_until[server.id] = self._clock.monotonic() + REST_AFTER_FAILURE
         return self._last_good.get(server.id, {})
@@ -76,7 +79,11 @@ class MeetingLists:
         url = signed_url(server.url, server.secret, "getMeetings", ())
         document = await self._client.fetch(url, deadline=DEADLINE)
         known = self._last_good.get(server.id, {})
-        listed = {piece: known.get(piece) or read_piece(piece) for piece in cut_list(document)}
+        try:
+            listed = {piece: known.get(piece) or read_piece(piece) for piece in cut_list(document)}
+        except UnusableAnswer:
+            # What a person or a front end brings along may look like the markup that lists are cut at.
+            listed = {piece: read_piece(piece) for piece in parse_list(document)}
         self._last_good[server.id] = listed
         return listed
 
@@ -91,9 +98,14 @@ def cut_list(document: bytes) -> list[bytes]:
     first, last = document.find(_OPEN), document.rfind(_CLOSE)
     as_bbb_writes = b"!" not in document and first >= 0 and last >= 0
     if not as_bbb_writes or not _HEAD.match(document[:first]) or not _TAIL.match(document[last + len(_CLOSE) :]):
-        return [xml.serialise(element) for element in meeting_elements(read_answer(document))]
+        return parse_list(document)
     inner = document[first + len(_OPEN) : last]
     return [_OPEN + piece.rstrip().removesuffix(_CLOSE).rstrip() + _CLOSE for piece in inner.split(_OPEN)]
+
+
+def parse_list(document: bytes) -> list[bytes]:
+    """The same of a list that may be written in any way. Raises UnusableAnswer."""
+    return [xml.serialise(element) for element in meeting_elements(read_answer(document))]
 
 
 def read_piece(piece: bytes) -> ListedMeeting:
@@ -105,12 +117,21 @@ def read_piece(piece: bytes) -> ListedMeeting:
         host_id=(element.findtext("meetingID") or "").strip(),
         internal_id=(element.findtext("internalMeetingID") or "").strip(),
         parent=element.findtext("parentMeetingID"),
-        document=without_own_metadata(piece),
+        document=as_given(piece),
     )
 
 
-def _mapped_documents(pool: Pool, server_id: ServerId, listed: ServerList) -> list[bytes]:
-    mapped = [meeting for meeting in listed.values() if pool.meeting_on(server_id, meeting.host_id)]
-    parents = {meeting.internal_id for meeting in mapped}
-    breakouts = [meeting for meeting in listed.values() if meeting.parent in parents]
-    return [meeting.document for meeting in (*mapped, *breakouts)]
+def _mapped_documents(pool: Pool, server_id: ServerId, listed: ServerList, tenant_id: str) -> list[bytes]:
+    documents: list[bytes] = []
+    parents: set[str] = set()
+    for meeting in listed.values():
+        mapped = pool.meeting_on(server_id, meeting.host_id)
+        if mapped and mapped.key.tenant == tenant_id:
+            parents.add(meeting.internal_id)
+            documents.append(with_client_id(meeting.document, meeting.host_id, mapped.key.meeting_id))
+    return documents + [
+        meeting.document
+        for meeting in listed.values()
+        # Breakout rooms are of their server's making. What somebody else created is not theirs, whatever it says of its parent.
+        if meeting.parent in parents and not pool.meeting_on(server_id, meeting.host_id)
+    ]

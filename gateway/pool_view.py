@@ -5,18 +5,22 @@ that this process redirected once a second. While the database is away the pictu
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, ClassVar
 
+from gateway.tenants import Tenants
 from meetingpool.database.engine import Database, DatabaseUnavailable
 from meetingpool.database.meetings import all_meetings, find_meeting
 from meetingpool.database.notifications import listening
-from meetingpool.database.polls import add_loads
+from meetingpool.database.polls import add_joins, add_loads
 from meetingpool.database.servers import all_servers
+from meetingpool.database.tenants import all_tenants, people_of
 from meetingpool.domain.meetings import Meeting, MeetingKey, MeetingState, host_id_of
 from meetingpool.domain.pool import Pool
 from meetingpool.domain.servers import AdminState, Health, ServerId
+from meetingpool.domain.tenants import Tenant
 from meetingpool.logs import get_logger
 
 RECONNECT_PAUSE = 0.5
@@ -28,22 +32,24 @@ log = get_logger()
 class PoolView:
     """One process's pool and what keeps it current. `run` never returns; cancel it to stop."""
 
-    def __init__(self, database: Database, pool: Pool, *, expected_users: float) -> None:
+    def __init__(self, database: Database, pool: Pool, tenants: Tenants, *, expected_users: float) -> None:
         self.pool = pool
         self.loaded = asyncio.Event()
-        self.current = False
         self._database = database
+        self._tenants = tenants
         self._expected_users = expected_users
         self._held_back: list[dict[str, Any]] | None = None
         self._told = 0
-        self._servers_changed = asyncio.Event()
+        self._changed = asyncio.Event()
         self._joined: dict[MeetingKey, int] = {}
+        self._joining: Counter[MeetingKey] = Counter()
+        self._people: dict[str, int] = {}
         self._unwritten: dict[ServerId, float] = {}
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._follow())
-            tasks.create_task(self._reload_servers())
+            tasks.create_task(self._reload())
             tasks.create_task(self._write_joins())
 
     async def find(self, key: MeetingKey) -> Meeting | None:
@@ -66,6 +72,14 @@ class PoolView:
         if server and joined > self._expected_users:
             self.pool.promise(server.id, server.load_multiplier)
             self._unwritten[server.id] = self._unwritten.get(server.id, 0.0) + server.load_multiplier
+        tenant = self._tenants.of(meeting.key.tenant)
+        if tenant and tenant.max_users is not None:
+            self._joining[meeting.key] += 1
+
+    def people_of(self, tenant: Tenant) -> int:
+        """How many people are in the tenant's meetings, or on their way there from here; a second old at most."""
+        on_their_way = sum(joining for key, joining in self._joining.items() if key.tenant == tenant.id)
+        return self._people.get(tenant.id, 0) + on_their_way
 
     async def _follow(self) -> None:
         while True:
@@ -75,7 +89,7 @@ class PoolView:
                     await until_lost()
             except DatabaseUnavailable:
                 log.warning("database_unreachable")
-            self.current = False
+            self.pool.is_current = False
             await asyncio.sleep(RECONNECT_PAUSE)
 
     async def _load(self) -> None:
@@ -84,13 +98,14 @@ class PoolView:
         async with self._database.transaction() as connection:
             servers = await all_servers(connection)
             meetings = await all_meetings(connection)
+            self._tenants.replace(await all_tenants(connection))
         self.pool.replace_servers(servers)
         self.pool.replace_meetings((meeting, host_id_of(meeting.key)) for meeting in meetings)
         self._joined = {key: joined for key, joined in self._joined.items() if key in self.pool.meetings}
         held_back, self._held_back = self._held_back, None
         for message in held_back:
             self._apply(message)
-        self.current = True
+        self.pool.is_current = True
         self.loaded.set()
 
     def _receive(self, message: dict[str, Any]) -> None:
@@ -106,7 +121,7 @@ class PoolView:
                 apply(self, item)
 
     def _meeting_changed(self, item: list[Any]) -> None:
-        tenant, meeting_id, server_id, generation, state, internal_id = item
+        tenant, meeting_id, server_id, generation, state, internal_id, voice_bridge = item
         key = MeetingKey(tenant, meeting_id)
         meeting = Meeting(
             key=key,
@@ -114,8 +129,14 @@ class PoolView:
             generation=generation,
             state=MeetingState(state),
             internal_id=internal_id,
+            voice_bridge=voice_bridge,
         )
         self.pool.put_meeting(meeting, host_id_of(key))
+
+    def _meeting_placed(self, item: list[Any]) -> None:
+        *meeting, load = item
+        self._meeting_changed(meeting)
+        self.pool.set_load(ServerId(meeting[2]), load)
 
     def _meeting_gone(self, item: list[Any]) -> None:
         tenant, meeting_id, generation = item
@@ -132,31 +153,37 @@ class PoolView:
         if reached:
             self.pool.poll_reached(ServerId(server_id))
 
-    def _server_changed(self, _item: str) -> None:
-        self._servers_changed.set()
+    def _something_changed(self, _item: str) -> None:
+        self._changed.set()
 
     _appliers: ClassVar[dict[str, Callable[["PoolView", Any], None]]] = {
         "meetings": _meeting_changed,
+        "placed": _meeting_placed,
         "gone": _meeting_gone,
         "load": _load_changed,
         "status": _status_changed,
-        "servers": _server_changed,
+        "servers": _something_changed,
+        "tenants": _something_changed,
     }
 
-    async def _reload_servers(self) -> None:
+    async def _reload(self) -> None:
+        """Reads what changes seldom: the servers as the administrator describes them, and the tenants."""
         while True:
-            await self._servers_changed.wait()
-            self._servers_changed.clear()
+            await self._changed.wait()
+            self._changed.clear()
             try:
                 async with self._database.transaction() as connection:
                     self.pool.replace_servers(await all_servers(connection))
+                    self._tenants.replace(await all_tenants(connection))
             except DatabaseUnavailable:
-                self._servers_changed.set()
+                self._changed.set()
                 await asyncio.sleep(RECONNECT_PAUSE)
 
     async def _write_joins(self) -> None:
         while True:
             await asyncio.sleep(FLUSH_INTERVAL)
+            with suppress(DatabaseUnavailable):
+                await self._count_people()
             if not self._unwritten:
                 continue
             loads, self._unwritten = self._unwritten, {}
@@ -167,3 +194,16 @@ class PoolView:
                     self.pool.set_load(server_id, load)
             for server_id, load in loads.items():
                 self.pool.promise(server_id, -load)
+
+    async def _count_people(self) -> None:
+        """Writes who was sent where, and reads how many are there by now; for the tenants that may only have so many."""
+        limited = [tenant.id for tenant in self._tenants.limited()]
+        if not limited:
+            self._joining.clear()
+            return
+        joining = self._joining.copy()
+        async with self._database.transaction() as connection:
+            if joining:
+                await add_joins(connection, joining)
+            self._people = await people_of(connection, limited)
+        self._joining -= joining

@@ -1,20 +1,27 @@
 """What every handler of one gateway process works with. Opened by the lifespan, closed by it."""
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from gateway.authentication import Call, Keys
+from gateway.dial_in import DialIn
+from gateway.failed_checksums import FailedChecksums
+from gateway.learning_records import LearningRecords
 from gateway.meeting_lists import MeetingLists
 from gateway.pool_view import PoolView
 from gateway.shared_reads import SharedReads
+from gateway.tenant_shares import TenantShares
+from gateway.tenants import Tenants
 from meetingpool.bbb.answers import Answer
-from meetingpool.bbb.calls import CALLS
 from meetingpool.bbb.client import Client
-from meetingpool.bbb.errors import ConnectionLost
+from meetingpool.bbb.errors import ConnectionLost, MaxConcurrent, ServerFailure
 from meetingpool.clock import Clock
 from meetingpool.database.engine import Database
 from meetingpool.domain.meetings import Meeting, host_id_of
 from meetingpool.domain.parameters import CallRules
 from meetingpool.domain.servers import Server
+from meetingpool.domain.tenants import Tenant
+from meetingpool.operations.announce_hook_events import HookAnnouncer
 from meetingpool.operations.forget_meeting import forget_if_gone
 from meetingpool.operations.place_meeting import MeetingPlacer
 from meetingpool.operations.record_polls import GRACE
@@ -31,6 +38,7 @@ class Readiness:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gateway:
     settings: Settings
+    tenants: Tenants
     keys: Keys
     rules: CallRules
     clock: Clock
@@ -39,38 +47,70 @@ class Gateway:
     view: PoolView
     placer: MeetingPlacer
     lists: MeetingLists
+    dial_in: DialIn
+    learning_records: LearningRecords
+    failed_checksums: FailedChecksums
+    tenant_shares: TenantShares
+    hook_announcer: HookAnnouncer
     readiness: Readiness = field(default_factory=Readiness)
     reads: SharedReads = field(default_factory=SharedReads)
 
     def server_of(self, meeting: Meeting) -> Server | None:
         return self.view.pool.servers.get(meeting.server_id)
 
-    async def relay(self, call: Call, meeting: Meeting, server: Server) -> Answer:
-        """The answer of the meeting's server to a call about it. Raises ServerFailure.
+    def require_room_for_people(self, tenant: Tenant) -> None:
+        """Raises MaxConcurrent when as many people are in the tenant's meetings as may be."""
+        if tenant.max_users is not None and self.view.people_of(tenant) >= tenant.max_users:
+            raise MaxConcurrent("The number of people who may be in meetings at the same time has been reached.")
 
-        Calls that only read share one request while it is under way, and are repeated once when a connection that was kept from
-        earlier turns out to be closed just when it is used. A meeting that its server no longer has is forgotten.
+    async def relay(self, call: Call, meeting: Meeting, server: Server) -> Answer:
+        """The answer of the meeting's server to a call that changes something there. Raises ServerFailure.
+
+        A meeting that its server no longer has is forgotten.
         """
-        timeout = self.settings.response_timeout
         asked = self.clock.monotonic()
-        answer = await self._relay(call, meeting, server, asked + timeout)
-        # A shared request may have been under way already, and a create as long again before it.
-        quiet_for = 2 * timeout + GRACE + self.clock.monotonic() - asked
-        await forget_if_gone(self.database, self.view.pool, meeting, answer, quiet_for=quiet_for)
+        answer = await self._send(call, meeting, server, asked + self.settings.response_timeout)
+        await self._forget_if_gone(meeting, answer, asked)
         return answer
 
-    async def _relay(self, call: Call, meeting: Meeting, server: Server, deadline: float) -> Answer:
-        if not CALLS[call.name].is_read:
-            return await self._send(call, meeting, server, deadline)
-        # The whole meeting is part of the key: what was asked before it was created anew or ended is not its answer.
-        key = (meeting, call.name, *call.parameters.items())
-        return await self.reads.read(key, lambda: self._read(call, meeting, server, deadline))
+    async def read(self, call: Call, meeting: Meeting, server: Server) -> bytes:
+        """The document that answers a call that only reads. Raises ServerFailure.
 
-    async def _read(self, call: Call, meeting: Meeting, server: Server, deadline: float) -> Answer:
+        Identical calls share one request while it is under way and its answer is fresh. It is repeated once when a connection
+        that was kept from earlier turns out to be closed just when it is used.
+        """
+        # What was asked before the meeting was created anew or ended is not its answer.
+        key = (call.name, meeting.generation, meeting.state, meeting.internal_id, *call.parameters.items())
+        return await self.reads.read(meeting.key, key, lambda: self._read(call, meeting, server))
+
+    async def _read(self, call: Call, meeting: Meeting, server: Server) -> bytes:
+        asked = self.clock.monotonic()
+        deadline = asked + self.settings.response_timeout
         try:
-            return await self._send(call, meeting, server, deadline)
+            answer = await self._send(call, meeting, server, deadline)
         except ConnectionLost:
-            return await self._send(call, meeting, server, deadline)
+            answer = await self._send(call, meeting, server, deadline)
+        await self._forget_if_gone(meeting, answer, asked)
+        return self.document_for_client(answer, meeting)
+
+    def document_for_client(self, answer: Answer, meeting: Meeting) -> bytes:
+        return answer.for_clients(host_id_of(meeting.key), meeting.key.meeting_id)
+
+    async def forget_if_over(self, meeting: Meeting) -> None:
+        """Asks the server of a meeting that is said to have ended, once, and forgets the meeting if it is gone there."""
+        server, asked = self.server_of(meeting), self.clock.monotonic()
+        if server is None:
+            return
+        host_id = [("meetingID", host_id_of(meeting.key))]
+        with suppress(ServerFailure):
+            deadline = self.settings.response_timeout
+            answer = await self.client.call(server.url, server.secret, "getMeetingInfo", host_id, deadline=deadline)
+            await self._forget_if_gone(meeting, answer, asked)
+
+    async def _forget_if_gone(self, meeting: Meeting, answer: Answer, asked: float) -> None:
+        # A create may be on its way to the server as long as this call, and as long again.
+        quiet_for = 2 * self.settings.response_timeout + GRACE + self.clock.monotonic() - asked
+        await forget_if_gone(self.database, self.view.pool, meeting, answer, quiet_for=quiet_for)
 
     async def _send(self, call: Call, meeting: Meeting, server: Server, deadline: float) -> Answer:
         remaining = max(0.05, deadline - self.clock.monotonic())

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AliasChoices, Field, ValidationError, field_validator
+from pydantic import AliasChoices, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from meetingpool.domain.parameters import MAX_CAP, Operator, Rule, read_assignments, read_removals
+from meetingpool.domain.voice_bridges import LONGEST, SHORTEST
 
 ChecksumAlgorithm = Literal["sha1", "sha256", "sha384", "sha512"]
 Rules = Annotated[tuple[Rule, ...], NoDecode]
@@ -41,6 +42,18 @@ class Settings(BaseSettings):
         1, ge=0, le=64, validation_alias=_scalelite("WEB_CONCURRENCY"), description="Gateway processes; 0 counts as 1"
     )
     drain_delay: float = Field(1.0, ge=0, le=20, description="Between the signal to stop and the closing of the port")
+    max_connections: int = Field(4096, ge=16, description="Connections that a gateway process holds; more are answered with 503")
+    max_connections_per_address: int = Field(
+        512, ge=1, description="Of these, those of one address. Not counted: this machine, and proxies in `FORWARDED_ALLOW_IPS`"
+    )
+    max_requests: int = Field(
+        1000, ge=2, description="Requests that a gateway process works on at once; more are answered with 503"
+    )
+    max_url_bytes: int = Field(64 * 1024, ge=1024, le=256 * 1024, description="Longest URL of a request")
+    max_document_bytes: int = Field(100 * 1024 * 1024, ge=1024 * 1024, description="Longest body of a request")
+    failed_checksums_per_minute: int = Field(
+        10, ge=1, description="Wrong checksums that an address may send before they are answered with status 429"
+    )
 
     loadbalancer_secret: str | None = Field(
         None,
@@ -55,6 +68,34 @@ class Settings(BaseSettings):
         min_length=1,
         validation_alias=_scalelite("LOADBALANCER_CHECKSUM_ALGORITHM"),
         description="Accepted checksum algorithms, separated by colons",
+    )
+
+    multitenancy_enabled: bool = Field(
+        False,
+        validation_alias=_scalelite("MULTITENANCY_ENABLED"),
+        description="Front ends are tenants, each with its own secrets and meetings: `meetingpool tenants`",
+    )
+    url_host: str | None = Field(
+        None,
+        validation_alias=_scalelite("URL_HOST"),
+        pattern=r"^[A-Za-z0-9._-]+$",
+        description="Our host name. Tenants are then recognised by host names below it only",
+    )
+    public_url: str | None = Field(
+        None,
+        pattern=r"^https?://[^\s/?#@]+/?$",
+        description="Where servers and front ends reach us. Unset: https and `URL_HOST`, else where calls come in",
+    )
+    callback_allow: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Where callbacks may go although it is inside our network, separated by commas: networks like 10.20.0.0/16, "
+        "hosts like lms.example.org or *.example.org",
+    )
+    hook_checksum_algorithm: ChecksumAlgorithm = Field(
+        "sha1", description="What events for webhooks are signed with: `sha1`, `sha256`, `sha384` or `sha512`"
+    )
+    freshness: float = Field(
+        1.0, ge=0, le=1, description="Seconds for which the answer to a reading call serves the same call again; 0: none"
     )
 
     connect_timeout: float = Field(
@@ -119,6 +160,43 @@ class Settings(BaseSettings):
         False, validation_alias=_scalelite("GET_MEETINGS_API_DISABLED"), description="getMeetings answers with an empty list"
     )
     build_number: str | None = Field(None, validation_alias=_scalelite("BUILD_NUMBER"), description="Shown by the index call")
+    voice_bridge_len: int = Field(
+        9,
+        ge=SHORTEST,
+        le=LONGEST,
+        validation_alias=_scalelite("VOICE_BRIDGE_LEN"),
+        description="Digits of the voice bridge that a new meeting gets, which is what callers enter",
+    )
+    voice_bridge_min: int = Field(
+        5, ge=1, le=LONGEST, validation_alias=_scalelite("VOICE_BRIDGE_MIN"), description="Digits that callers enter at least"
+    )
+    voice_bridge_max: int = Field(
+        9,
+        le=LONGEST + 1,
+        validate_default=True,
+        validation_alias=_scalelite("VOICE_BRIDGE_MAX"),
+        description="Digits that callers can enter; one more than `VOICE_BRIDGE_LEN` lets them into breakout rooms",
+    )
+    use_external_voice_bridge: bool = Field(
+        False,
+        validation_alias=_scalelite("USE_EXTERNAL_VOICE_BRIDGE"),
+        description="A meeting gets the `voiceBridge` that the front end asks for, if it has 5 to 15 digits and is free",
+    )
+    fsapi_password: str | None = Field(
+        None,
+        repr=False,
+        validate_default=True,
+        validation_alias=_scalelite("FSAPI_PASSWORD"),
+        description="What FreeSWITCH sends to `/fsapi`. Unset: the first secret of front ends, and without a secret or with "
+        "tenants nobody gets in. Set but empty: nothing is asked for",
+    )
+    fsapi_max_duration: int | None = Field(
+        None,
+        ge=0,
+        le=MAX_CAP,
+        validation_alias=_scalelite("FSAPI_MAX_DURATION"),
+        description="Minutes after which a telephone call is hung up; 0: never. Unset: `MAX_MEETING_DURATION`",
+    )
 
     log_format: str = Field("console", pattern="^(json|console)$", description="`json` or `console`")
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="`debug`, `info`, `warning` or `error`")
@@ -141,6 +219,20 @@ class Settings(BaseSettings):
     def _algorithms(cls, value: object) -> object:
         return frozenset(filter(None, value.lower().split(":"))) if isinstance(value, str) else value
 
+    @field_validator("callback_allow", mode="before")
+    @classmethod
+    def _entries(cls, value: object) -> object:
+        return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
+
+    @field_validator("callback_allow")
+    @classmethod
+    def _are_networks_or_hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        # Imported where it is needed: the client behind it takes longer to load than all the rest of a command.
+        from meetingpool.outward import AllowList
+
+        AllowList.read(value)
+        return value
+
     @field_validator("default_create_params", "default_join_params", mode="before")
     @classmethod
     def _defaults(cls, value: object) -> object:
@@ -156,11 +248,45 @@ class Settings(BaseSettings):
     def _removals(cls, value: object) -> object:
         return read_removals(value) if isinstance(value, str) else value
 
+    @field_validator("voice_bridge_max")
+    @classmethod
+    def _prompt_takes_own_bridges(cls, value: int, info: ValidationInfo) -> int:
+        shortest, length = info.data.get("voice_bridge_min", value), info.data.get("voice_bridge_len", value)
+        if not shortest <= length <= value:
+            raise ValueError("VOICE_BRIDGE_LEN must not be below VOICE_BRIDGE_MIN or above VOICE_BRIDGE_MAX")
+        return value
+
+    @field_validator("fsapi_password", mode="before")
+    @classmethod
+    def _emptied_password(cls, value: object) -> object:
+        # Everywhere else an empty variable counts as unset; here it is how one says that no password is wanted.
+        return "" if value is None and _is_emptied("FSAPI_PASSWORD") else value
+
     @property
     def secrets(self) -> tuple[str, ...]:
         """All secrets that front ends may sign with; never an empty one."""
         given = [self.loadbalancer_secret or "", *(self.loadbalancer_secrets or "").split(":")]
         return tuple(dict.fromkeys(secret for secret in given if secret))
+
+    @property
+    def base_url(self) -> str | None:
+        """Where servers and front ends reach us, without a slash at the end; None where nobody has said so."""
+        if self.public_url:
+            return self.public_url.rstrip("/")
+        return f"https://{self.url_host.lower()}" if self.url_host else None
+
+    @property
+    def dial_in_password(self) -> str | None:
+        """What FreeSWITCH must say to be told where callers go: "" for nothing, None when there is nothing that it could say."""
+        if self.fsapi_password is None and self.secrets and not self.multitenancy_enabled:
+            return self.secrets[0]
+        return self.fsapi_password
+
+    @property
+    def dial_in_seconds(self) -> int:
+        """Seconds after which a telephone call is hung up; 0 for never."""
+        minutes = self.max_meeting_duration if self.fsapi_max_duration is None else self.fsapi_max_duration
+        return 60 * minutes
 
     @property
     def expectation_fades_after(self) -> float:
@@ -196,6 +322,11 @@ def _kept_secret(path: Path) -> str:
             os.link(draft, path)
         draft.unlink()
     return path.read_text().strip()
+
+
+def _is_emptied(name: str) -> bool:
+    """Whether the environment says that `name` is empty, which it need not say of what is unset."""
+    return any(os.environ.get(variable) == "" for variable in (f"MEETINGPOOL_{name}", name))
 
 
 def _variable(location: tuple[int | str, ...]) -> str:

@@ -9,10 +9,11 @@ import uvloop
 
 from meetingpool.clock import SystemClock
 from meetingpool.database.engine import Database, DatabaseUnavailable
-from meetingpool.database.migrate import WrongRevision, require_database
+from meetingpool.database.revision import WrongRevision, require_database
 from meetingpool.logs import configure_logs
 from meetingpool.operations.poll_rules import poll_rules
 from meetingpool.settings import Settings, SettingsError, read_settings
+from poller.delivery import keep_delivering
 from poller.leadership import Leadership
 from poller.watch import WatchSettings
 
@@ -29,15 +30,18 @@ def main() -> int:
 
 
 async def run(settings: Settings) -> None:
-    """Polls until told to stop. Raises DatabaseUnavailable or WrongRevision at the start only."""
+    """Polls and delivers callbacks until told to stop. Raises DatabaseUnavailable or WrongRevision at the start only."""
     await require_database(settings.database_url)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     database = Database(str(settings.database_url), name="poller", pool_size=3)
+    leadership = Leadership(database, watch_settings(settings), SystemClock(), random.Random())  # noqa: S311
     try:
-        await Leadership(database, watch_settings(settings), SystemClock(), random.Random()).run(stop)  # noqa: S311
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(leadership.run(stop))
+            tasks.create_task(keep_delivering(settings, stop))
     finally:
         await database.close()
 
@@ -48,6 +52,7 @@ def watch_settings(settings: Settings) -> WatchSettings:
         connect_timeout=settings.connect_timeout,
         response_timeout=settings.response_timeout,
         rules=poll_rules(settings),
+        base_url=settings.base_url,
     )
 
 

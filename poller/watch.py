@@ -17,6 +17,7 @@ from apscheduler.triggers.interval import IntervalTrigger
 from meetingpool.bbb.client import Client
 from meetingpool.clock import Clock
 from meetingpool.database.engine import Database, DatabaseUnavailable
+from meetingpool.database.hooks import NOTIFICATION as HOOKS_CHANGED
 from meetingpool.database.leases import StaleEpoch, fence
 from meetingpool.database.notifications import listening
 from meetingpool.database.servers import all_servers
@@ -25,6 +26,7 @@ from meetingpool.domain.servers import AdminState, Health, Server, ServerId
 from meetingpool.logs import get_logger
 from meetingpool.operations.poll_server import ServerPoller
 from meetingpool.operations.record_polls import Poll, PollRules, Recorded, record_polls
+from poller.hook_registration import HookRegistration
 
 LEASE = "poller"
 # Polls that come in within this part of the interval, and within this many seconds, are written together.
@@ -40,12 +42,13 @@ log = get_logger()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WatchSettings:
-    """`interval`: seconds between two polls of a server."""
+    """`interval`: seconds between two polls of a server. `base_url`: where servers reach us, if somebody has said so."""
 
     interval: float
     connect_timeout: float
     response_timeout: float
     rules: PollRules
+    base_url: str | None = None
 
 
 class Watch:
@@ -66,12 +69,14 @@ class Watch:
         self._gather = min(GATHER_AT_MOST, settings.interval * GATHER_OF_INTERVAL)
         self._servers_changed = asyncio.Event()
         self._client = Client(connect_timeout=settings.connect_timeout)
+        self._hooks = HookRegistration(database, self._client, clock, base_url=settings.base_url)
         self._scheduler = AsyncIOScheduler(job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None})
 
     async def __aenter__(self) -> Self:
         deadline = min(self._settings.response_timeout, self._settings.interval * DEADLINE_OF_INTERVAL)
         self._poller = ServerPoller(await self._client.__aenter__(), self._clock, deadline=deadline)
-        self._tasks = [asyncio.create_task(work()) for work in (self._write, self._listen, self._follow_servers)]
+        works = (self._write, self._listen, self._follow_servers, self._hooks.run)
+        self._tasks = [asyncio.create_task(work()) for work in works]
         for task in self._tasks:
             task.add_done_callback(self._end_if_broken)
         self._scheduler.start()
@@ -98,6 +103,8 @@ class Watch:
     def _hear(self, message: dict[str, Any]) -> None:
         if message["kind"] == "servers":
             self._servers_changed.set()
+        if message["kind"] in ("servers", HOOKS_CHANGED):
+            self._hooks.wake()
 
     async def _follow_servers(self) -> None:
         while True:

@@ -11,9 +11,16 @@ from collections.abc import Sequence
 from uvicorn.loops.auto import auto_loop_factory
 
 from meetingpool.bbb.client import Client
+from simulator import control
 from simulator.fleet import Fleet
 from simulator.front_end import FrontEnd
 from simulator.scenario import InvalidScenario, Scenario, find_scenario, read_scenario
+
+_OUTWARD = """\
+The servers do what BBB does by itself. When a meeting ends they call its meetingEndedURL and meta_endCallbackUrl, and post to
+its meta_analytics-callback-url if its events are kept. They tell of a recording when they hear that one is ready (see below).
+Webhooks are registered with hooks/create; they are told of meetings that begin and end, and of people who come and go.
+"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -48,6 +55,8 @@ async def _run(options: argparse.Namespace, scenario: Scenario | None) -> None:
         seed=options.seed,
     ) as fleet:
         for server in fleet.servers:
+            server.has_webhooks = options.webhooks
+            server.retry_factor = options.retry_factor
             sys.stdout.write(json.dumps({"name": server.name, "url": server.url, "secret": server.secret}) + "\n")
         sys.stdout.flush()
         async with asyncio.TaskGroup() as background:
@@ -72,12 +81,25 @@ async def _play(options: argparse.Namespace, scenario: Scenario) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m simulator", description="Simulated BigBlueButton servers.")
+    parser = argparse.ArgumentParser(
+        prog="python -m simulator",
+        description="Simulated BigBlueButton servers.",
+        epilog=f"{_OUTWARD}\n{control.__doc__}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--servers", type=int, default=3, metavar="N", help="how many servers (default: 3)")
     parser.add_argument("--first-port", type=int, default=0, metavar="P", help="ports P, P+1, …; 0 takes any free ones")
     parser.add_argument("--secret", metavar="S", help="the secret of all servers (default: each has its own)")
     parser.add_argument("--bind", default="127.0.0.1", metavar="ADDRESS", help="the address to listen on")
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="the same seed gives the same people")
+    parser.add_argument("--no-webhooks", dest="webhooks", action="store_false", help="servers that have no hooks calls")
+    parser.add_argument(
+        "--retry-factor",
+        type=_positive,
+        default=1.0,
+        metavar="X",
+        help="stretch the pauses before a call to others is repeated; 0.01 is a hundredth of BBB's",
+    )
     parser.add_argument("--scenario", metavar="NAME|FILE", help="play this scenario: demo, morning, or a TOML file")
     parser.add_argument("--endpoint", metavar="URL", help="the BBB API that the scenario calls")
     parser.add_argument("--endpoint-secret", metavar="S", help="the secret of that API")

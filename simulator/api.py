@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from meetingpool.bbb.errors import ApiError
-from simulator import create_call, join_call, meeting_calls
+from simulator import create_call, hook_calls, join_call, meeting_calls
 from simulator.refusals import refusal_document
 from simulator.replies import Reply, html_reply, xml_reply
 from simulator.requests import FORM_TYPES, XML_TYPES, Request, read_signed_parameters, require_content_type
@@ -17,6 +17,8 @@ _API = "/bigbluebutton/api"
 _GET = frozenset({"GET"})
 _POST = frozenset({"POST"})
 _BOTH = _GET | _POST
+_HOOKS = "hooks/"
+_HOOKS_REFUSAL = "You did not pass the checksum security check."
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,7 @@ class Call:
     methods: frozenset[str] = _BOTH
     content_types: frozenset[str] = FORM_TYPES
     is_signed: bool = True
+    checksum_refusal: str = "Checksums do not match"
 
 
 CALLS = {
@@ -42,6 +45,10 @@ CALLS = {
     "sendChatMessage": Call(meeting_calls.send_chat_message, _GET),
     "signOut": Call(join_call.sign_out, is_signed=False),
     "html5client": Call(join_call.arrive, _GET, is_signed=False),
+    f"{_HOOKS}create": Call(hook_calls.create, _GET, checksum_refusal=_HOOKS_REFUSAL),
+    f"{_HOOKS}list": Call(hook_calls.list_hooks, _GET, checksum_refusal=_HOOKS_REFUSAL),
+    f"{_HOOKS}destroy": Call(hook_calls.destroy, _GET, checksum_refusal=_HOOKS_REFUSAL),
+    f"{_HOOKS}ping": Call(hook_calls.ping, _GET, is_signed=False),
 }
 
 _OTHER_PATHS = {
@@ -74,7 +81,7 @@ def record(server: SimulatedServer, name: str, request: Request) -> None:
 def answer(server: SimulatedServer, name: str, request: Request) -> Reply:
     """Acts on a call. Refusals are answers too; only what BBB has no action for is an HTTP error."""
     call = CALLS.get(name)
-    if call is None:
+    if call is None or (name.startswith(_HOOKS) and not server.has_webhooks):
         return html_reply(404, "There is no such call.")
     if request.method not in call.methods:
         return html_reply(405, "This call does not take that method.")
@@ -89,6 +96,6 @@ def _act(server: SimulatedServer, name: str, call: Call, request: Request) -> Re
     server.record(name, signed.values, request.body, request.content_type)
     if call.is_signed:
         require_content_type(request, call.content_types)
-        signed.verify(name, server.secret)
+        signed.verify(name, server.secret, call.checksum_refusal)
     server.expire_meetings()
     return call.act(server, signed.values)

@@ -166,15 +166,14 @@ def _session_fields(meeting: SimulatedMeeting, person: Person) -> list[xml.Field
 
 def _people_fields(meeting: SimulatedMeeting) -> list[xml.Field]:
     people = list(meeting.people.values())
-    moderators = [person for person in people if person.role is Role.MODERATOR]
-    presenter = next(iter(moderators or people), None)
+    presenter = meeting.presenter
     return [
         ("participantCount", len(people)),
         ("listenerCount", sum(person.is_listening_only for person in people)),
         ("voiceParticipantCount", sum(person.has_joined_voice for person in people)),
         ("videoCount", sum(person.has_video for person in people)),
         ("maxUsers", meeting.settings.max_participants),
-        ("moderatorCount", len(moderators)),
+        ("moderatorCount", sum(person.role is Role.MODERATOR for person in people)),
         ("attendees", [("attendee", _attendee_fields(person, is_presenter=person is presenter)) for person in people]),
     ]
 

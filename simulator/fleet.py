@@ -18,6 +18,7 @@ from simulator.listener import Listener
 from simulator.server import SimulatedServer
 
 BBB_VERSION = "3.0.19"
+EXPIRY_SECONDS = 1.0
 _SYSTEM_CLOCK = SystemClock()
 
 
@@ -66,7 +67,8 @@ class Fleet:
                 host = Host(server, listener)
                 hosts.append(host)
                 await host.start(Application(server, control_application(host)))
-            yield cls(hosts)
+            async with _ending_meetings([host.server for host in hosts]):
+                yield cls(hosts)
         finally:
             await asyncio.gather(*(host.stop() for host in hosts))
 
@@ -75,9 +77,28 @@ class Fleet:
         await self._hosts[server.name].set_faults(faults, seconds)
 
     async def restart(self, server: SimulatedServer, *, keep_state: bool) -> None:
-        """As after a crash: connections break, calls in flight are lost, and without `keep_state` the meetings too."""
+        """As after a crash: connections break, calls in flight are lost, and without `keep_state` meetings and webhooks too."""
         await self._hosts[server.name].restart(keep_state=keep_state)
 
     def _tell(self, server: SimulatedServer, call: str) -> None:
         if self.on_request:
             self.on_request(server, call)
+
+
+@contextlib.asynccontextmanager
+async def _ending_meetings(servers: list[SimulatedServer]) -> AsyncIterator[None]:
+    """Ends meetings whose time has come although nobody calls their server: somebody may wait to be told."""
+    ending = asyncio.create_task(_end_meetings(servers))
+    try:
+        yield
+    finally:
+        ending.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await ending
+
+
+async def _end_meetings(servers: list[SimulatedServer]) -> None:
+    while True:
+        await asyncio.sleep(EXPIRY_SECONDS)
+        for server in servers:
+            server.expire_meetings()

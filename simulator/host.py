@@ -1,9 +1,10 @@
-"""A simulated server together with its port: what faults, restarts and the end of the fleet act upon."""
+"""A simulated server together with its port and its calls to others: what faults, restarts and the end of the fleet act upon."""
 
 import asyncio
 import contextlib
 from typing import Any
 
+from simulator.delivery import Delivery
 from simulator.faults import NO_FAULTS, Faults
 from simulator.listener import Listener
 from simulator.server import SimulatedServer
@@ -13,14 +14,18 @@ class Host:
     def __init__(self, server: SimulatedServer, listener: Listener) -> None:
         self.server = server
         self._listener = listener
+        self._delivery = Delivery(server)
         self._recovery: asyncio.Task[None] | None = None
 
     async def start(self, application: Any) -> None:
         await self._listener.open(application)
+        self.server.on_outward_call = self._delivery.start
 
     async def stop(self) -> None:
         await self._cancel_recovery()
         await self._listener.close()
+        self.server.on_outward_call = None
+        await self._delivery.give_up()
 
     async def set_faults(self, faults: Faults, seconds: float | None = None) -> None:
         """Replaces the faults of the server, for good or for so many seconds."""
@@ -30,9 +35,13 @@ class Host:
             self._recovery = asyncio.create_task(self._recover_after(seconds))
 
     async def restart(self, *, keep_state: bool) -> None:
-        """Breaks every connection and gives up every call in flight; without `keep_state` the meetings are gone too."""
+        """Breaks every connection and gives up every call in flight, those to others included.
+
+        Without `keep_state` the meetings and the webhooks are gone too.
+        """
         if not keep_state:
             self.server.forget_everything()
+        await self._delivery.give_up()
         await self._listener.interrupt()
 
     async def _apply(self, faults: Faults) -> None:

@@ -34,7 +34,10 @@ class Person:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeetingSettings:
-    """What a create asked for, its gaps filled by the server. `parent` is the internal id of a breakout room's meeting."""
+    """What a create asked for, its gaps filled by the server. `parent` is the internal id of a breakout room's meeting.
+
+    `ended_url` is the meetingEndedURL, empty for none.
+    """
 
     meeting_id: str
     name: str
@@ -45,6 +48,9 @@ class MeetingSettings:
     max_participants: int = 0
     duration_minutes: int = 0
     is_recorded: bool = False
+    starts_recording: bool = False
+    keeps_events: bool = False
+    ended_url: str = ""
     metadata: Mapping[str, str] = field(default_factory=dict)
     parent: str | None = None
     sequence: int = 0
@@ -53,8 +59,34 @@ class MeetingSettings:
     expires_emptied_minutes: int = 1
 
 
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """The time that somebody was in a meeting, in seconds since 1970 by the server's own clock."""
+
+    person: Person
+    joined_at: float
+    left_at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PastMeeting:
+    """What a server remembers of a meeting that is over. Its internal id is the id of its recording."""
+
+    settings: MeetingSettings
+    internal_id: str
+    created_ms: int
+    ended_ms: int
+
+    @property
+    def meeting_id(self) -> str:
+        return self.settings.meeting_id
+
+
 class SimulatedMeeting:
-    """A meeting that is not over. `people` are those who arrived, `waiting` those who were let in and have not."""
+    """A meeting that is not over. `people` are those who arrived, `waiting` those who were let in and have not.
+
+    `record_was_pressed`: somebody pressed the record button, which does something in a recorded meeting only.
+    """
 
     def __init__(self, settings: MeetingSettings, *, created_ms: int, opened_at: float) -> None:
         """`created_ms` by the server's own clock; `opened_at` in seconds of the monotonic clock, which expiry uses."""
@@ -65,9 +97,12 @@ class SimulatedMeeting:
         self.waiting: dict[str, Person] = {}
         self.breakout_rooms: list[str] = []
         self.has_user_joined = False
+        self.record_was_pressed = settings.starts_recording
         self.rendered: bytes | None = None
         self._opened_at = opened_at
         self._emptied_at: float | None = None
+        self._arrived_at: dict[str, float] = {}
+        self._past_visits: list[Visit] = []
 
     @property
     def meeting_id(self) -> str:
@@ -82,19 +117,44 @@ class SimulatedMeeting:
         limit = self.settings.max_participants
         return 0 < limit <= len(self.people) + len(self.waiting)
 
-    def arrive(self, session_token: str) -> None:
-        """Brings in somebody who was let in; a second arrival with the same token changes nothing."""
-        if person := self.waiting.pop(session_token, None):
+    @property
+    def presenter(self) -> Person | None:
+        people = self.people.values()
+        return next((person for person in people if person.role is Role.MODERATOR), next(iter(people), None))
+
+    @property
+    def has_recording_marks(self) -> bool:
+        """Whether there is something in it to make a recording of."""
+        return self.settings.is_recorded and self.record_was_pressed
+
+    def arrive(self, session_token: str, at: float) -> Person | None:
+        """Brings in somebody who was let in, and returns them; a second arrival with the same token changes nothing.
+
+        `at` in seconds since 1970 by the server's own clock.
+        """
+        person = self.waiting.pop(session_token, None)
+        if person:
             self.people[session_token] = person
+            self._arrived_at[session_token] = at
             self.has_user_joined = True
             self.rendered = None
+        return person
 
-    def leave(self, session_token: str, now: float) -> None:
+    def leave(self, session_token: str, now: float, at: float) -> Person | None:
+        """Returns who was in and is gone. `now` in seconds of the monotonic clock, `at` since 1970 by the server's own clock."""
         self.waiting.pop(session_token, None)
-        if self.people.pop(session_token, None):
+        person = self.people.pop(session_token, None)
+        if person:
+            self._past_visits.append(Visit(person, self._arrived_at.pop(session_token), at))
             self.rendered = None
             if not self.people:
                 self._emptied_at = now
+        return person
+
+    def visits_until(self, at: float) -> list[Visit]:
+        """Everybody's visits in the order of coming; those who are still in leave `at` this moment."""
+        still_in = [Visit(person, self._arrived_at[token], at) for token, person in self.people.items()]
+        return sorted(self._past_visits + still_in, key=lambda visit: visit.joined_at)
 
     def add_breakout_room(self, internal_id: str) -> None:
         self.breakout_rooms.append(internal_id)

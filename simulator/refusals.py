@@ -1,7 +1,7 @@
-"""The refusals that only a BBB server makes, with the keys and sentences of bbb-web.
+"""The refusals that only a BBB server makes, with the keys and sentences of bbb-web and bbb-webhooks.
 
-Raised by the calls; `refusal_document` turns any refusal into its answer. Sentences are those of `ValidationService` and
-`ApiController`, their misspellings included: clients have met them.
+Raised by the calls; `refusal_document` turns any refusal into its answer. Sentences are those of `ValidationService`,
+`ApiController` and bbb-webhooks, their misspellings included: clients have met them.
 """
 
 from meetingpool.bbb import xml
@@ -61,6 +61,21 @@ class ParentMeetingMissing(ApiError):
 class VoiceBridgeInUse(ApiError):
     message_key = "nonUniqueVoiceBridge"
     default_message = "The selected voice bridge is already in use."
+
+
+class MissingCallbackURL(ApiError):
+    message_key = "missingParamCallbackURL"
+    default_message = "You must specify a callbackURL in the parameters."
+
+
+class MissingHookID(ApiError):
+    message_key = "missingParamHookID"
+    default_message = "You must specify a hookID in the parameters."
+
+
+class NoSuchHook(ApiError):
+    message_key = "destroyMissingHook"
+    default_message = "The hook informed was not found."
 
 
 def refusal_document(refusal: ApiError) -> bytes:

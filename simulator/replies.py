@@ -8,6 +8,7 @@ from simulator.faults import BrokenBody
 
 XML = "text/xml;charset=utf-8"
 HTML = "text/html;charset=utf-8"
+TEXT = "text/plain;charset=utf-8"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,10 @@ def xml_reply(document: bytes) -> Reply:
 def html_reply(status: int, sentence: str) -> Reply:
     """`sentence` must be free of markup."""
     return Reply(status, HTML, f"<!DOCTYPE html><html><body><p>{sentence}</p></body></html>".encode())
+
+
+def text_reply(sentence: str) -> Reply:
+    return Reply(200, TEXT, sentence.encode())
 
 
 def redirect(location: str) -> Reply:

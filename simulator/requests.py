@@ -33,11 +33,11 @@ class SignedParameters:
     _query: RawQuery
     _signed_texts: tuple[bytes, ...]
 
-    def verify(self, call: str, secret: str) -> None:
-        """Raises ChecksumError."""
+    def verify(self, call: str, secret: str, refusal: str) -> None:
+        """Raises ChecksumError with the sentence `refusal`."""
         checksum = self._query.checksum
         if not any(matching_secret(call, text, checksum, [secret]) is not None for text in self._signed_texts):
-            raise ChecksumError("Checksums do not match")
+            raise ChecksumError(refusal)
 
 
 def read_signed_parameters(request: Request) -> SignedParameters:

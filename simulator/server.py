@@ -1,20 +1,28 @@
-"""One BBB server: its clock, its meetings, what it was asked and what is wrong with it.
+"""One BBB server: its clock, its meetings, what it was asked, whom it tells what, and what is wrong with it.
 
 The fleet makes them, the API calls change them, and tests look into them and set them up directly.
 """
 
 import string
+import uuid
 from collections import Counter, deque
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from random import Random
+from typing import Any
+from urllib.parse import urlsplit
 
+from meetingpool.bbb.checksum import Algorithm
 from meetingpool.clock import Clock
-from simulator.faults import NO_FAULTS, Faults
-from simulator.meetings import MeetingSettings, Person, Role, SimulatedMeeting
+from simulator import events
+from simulator.faults import NO_FAULTS, NO_OUTWARD_FAULTS, Faults, OutwardFaults
+from simulator.hooks import Hook, hook_call
+from simulator.meetings import MeetingSettings, PastMeeting, Person, Role, SimulatedMeeting
+from simulator.outward_calls import OutwardCall, OutwardKind, analytics_call, meeting_ended_calls, recording_ready_call
 from simulator.refusals import VoiceBridgeInUse
 
 MAX_REQUESTS_KEPT = 100_000
+MAX_PAST_MEETINGS = 10_000
 FORCIBLY_ENDED_SECONDS = 60
 
 _SHARE_LISTENING_ONLY = 0.15
@@ -35,8 +43,17 @@ class ReceivedCall:
     content_type: str = ""
 
 
+class UnknownMeeting(LookupError):
+    """No such meeting is, or was, on the server."""
+
+
 class SimulatedServer:
-    """The state of one server. `strict`: a repeated create with other passwords is refused, as BBB does."""
+    """The state of one server. `strict`: a repeated create with other passwords is refused, as BBB does.
+
+    Without `has_webhooks` there is no bbb-webhooks beside it: no hooks calls, no events. `hook_algorithm` signs the events; None
+    sends the secret as a bearer token instead. `retry_factor` stretches the pauses before a call to others is repeated; near 0
+    they vanish.
+    """
 
     def __init__(self, *, name: str, secret: str, origin: str, clock: Clock, random: Random, version: str) -> None:
         self.name = name
@@ -44,11 +61,19 @@ class SimulatedServer:
         self.origin = origin
         self.version = version
         self.strict = True
+        self.has_webhooks = True
+        self.hook_algorithm: Algorithm | None = Algorithm.SHA1
+        self.retry_factor = 1.0
         self.faults = NO_FAULTS
+        self.outward_faults = NO_OUTWARD_FAULTS
         self.clock_offset = 0.0
         self.meetings: dict[str, SimulatedMeeting] = {}
         self.requests: deque[ReceivedCall] = deque(maxlen=MAX_REQUESTS_KEPT)
+        self.past_meetings: dict[str, PastMeeting] = {}
+        self.hooks: dict[str, Hook] = {}
+        self.outward_counts: Counter[str] = Counter()
         self.on_request: Callable[[SimulatedServer, str], None] | None = None
+        self.on_outward_call: Callable[[OutwardCall], None] | None = None
         self._clock = clock
         self._random = random
         self._meeting_of_session: dict[str, SimulatedMeeting] = {}
@@ -115,11 +140,12 @@ class SimulatedServer:
         """Raises VoiceBridgeInUse."""
         if any(settings.voice_bridge == meeting.settings.voice_bridge for meeting in self.meetings.values()):
             raise VoiceBridgeInUse
-        meeting = SimulatedMeeting(settings, created_ms=int(self.epoch() * 1000), opened_at=self._clock.monotonic())
+        meeting = SimulatedMeeting(settings, created_ms=self._epoch_ms(), opened_at=self._clock.monotonic())
         self.meetings[settings.meeting_id] = meeting
         self._forcibly_ended.pop(settings.meeting_id, None)
         if parent := self.parent_of(meeting):
             parent.add_breakout_room(meeting.internal_id)
+        self._tell_hooks(events.meeting_created(meeting, at_ms=self._epoch_ms()))
         return meeting
 
     def add_person(self, meeting: SimulatedMeeting, full_name: str, role: Role = Role.VIEWER) -> Person:
@@ -161,12 +187,14 @@ class SimulatedServer:
         meeting = self._meeting_of_session.get(session_token)
         if meeting is None:
             return False
-        meeting.arrive(session_token)
+        if person := meeting.arrive(session_token, self.epoch()):
+            self._tell_hooks(events.user_joined(meeting, person, at_ms=self._epoch_ms()))
         return True
 
     def leave(self, session_token: str) -> None:
-        if meeting := self._meeting_of_session.pop(session_token, None):
-            meeting.leave(session_token, self._clock.monotonic())
+        meeting = self._meeting_of_session.pop(session_token, None)
+        if meeting and (person := meeting.leave(session_token, self._clock.monotonic(), self.epoch())):
+            self._tell_hooks(events.user_left(meeting, person, at_ms=self._epoch_ms()))
 
     def find(self, meeting_id: str) -> SimulatedMeeting | None:
         """By external or internal id."""
@@ -189,13 +217,65 @@ class SimulatedServer:
         return ended_at is not None and self._clock.monotonic() - ended_at < FORCIBLY_ENDED_SECONDS
 
     def expire_meetings(self) -> None:
-        """Drops what is over by now. The application calls it before every call."""
+        """Drops what is over by now. The application calls it before every call, the fleet every now and then."""
         now = self._clock.monotonic()
         for meeting in [meeting for meeting in self.meetings.values() if meeting.has_expired(now)]:
             self._remove(meeting)
 
+    def add_hook(
+        self,
+        callback_url: str,
+        *,
+        meeting_id: str | None = None,
+        event_ids: Sequence[str] = (),
+        wants_raw: bool = False,
+        is_permanent: bool = False,
+    ) -> Hook:
+        """Registers a webhook, whoever else has registered the URL. `event_ids` in lower case."""
+        hook = Hook(
+            id=str(uuid.UUID(int=self._random.getrandbits(128), version=4)),
+            callback_url=callback_url,
+            meeting_id=meeting_id,
+            event_ids=tuple(event_ids),
+            wants_raw=wants_raw,
+            is_permanent=is_permanent,
+        )
+        self.hooks[hook.id] = hook
+        return hook
+
+    def publish_recording(self, internal_id: str, playback_format: str = "presentation") -> None:
+        """Tells of one format of the recording of a meeting that is over, recorded or not, as when its publishing has ended.
+
+        Who asked for it at the create gets a call for each format; webhooks hear of it too. Raises UnknownMeeting.
+        """
+        meeting = self.past_meetings.get(internal_id)
+        if meeting is None:
+            raise UnknownMeeting("No meeting with that id has ended here. Use the internalMeetingID of one that has.")
+        self._tell_hooks(events.recording_published(meeting, playback_format, at_ms=self._epoch_ms()))
+        self._call_out(recording_ready_call(meeting, secret=self._signing_secret(OutwardKind.RECORDING_READY)))
+
+    def send_event(
+        self,
+        event_id: str,
+        meeting_id: str,
+        attributes: Mapping[str, Any] | None = None,
+        raw: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Sends any event about a meeting, named by either id and possibly over, to the webhooks that want it.
+
+        Hooks that want raw data get `raw`, or nothing without it. Raises UnknownMeeting.
+        """
+        meeting = self.find(meeting_id) or self._past_meeting(meeting_id)
+        if meeting is None:
+            raise UnknownMeeting("No meeting with that id is or was here. Use its meetingID or its internalMeetingID.")
+        self._tell_hooks(events.event(event_id, meeting, attributes or {}, at_ms=self._epoch_ms(), raw=raw))
+
     def forget_everything(self) -> None:
-        """What a reboot does to the state. What was asked of the server stays known, for assertions."""
+        """What a reboot does to the state: no meeting has ended, so nobody is told. Past meetings are in files and stay.
+
+        What was asked of the server stays known too, for assertions, and so do the hooks of its configuration.
+        """
+        self.hooks = {hook.id: hook for hook in self.hooks.values() if hook.is_permanent}
         self.meetings.clear()
         self._meeting_of_session.clear()
         self._forcibly_ended.clear()
@@ -219,3 +299,57 @@ class SimulatedServer:
         parent = self.parent_of(meeting)
         if parent and meeting.internal_id in parent.breakout_rooms:
             parent.remove_breakout_room(meeting.internal_id)
+        self._remember(meeting)
+        self._tell_of_end(meeting)
+
+    def _remember(self, meeting: SimulatedMeeting) -> None:
+        self.past_meetings[meeting.internal_id] = PastMeeting(
+            settings=meeting.settings,
+            internal_id=meeting.internal_id,
+            created_ms=meeting.created_ms,
+            ended_ms=self._epoch_ms(),
+        )
+        if len(self.past_meetings) > MAX_PAST_MEETINGS:
+            del self.past_meetings[next(iter(self.past_meetings))]
+
+    def _past_meeting(self, meeting_id: str) -> PastMeeting | None:
+        """By either id; of those with one external id the last."""
+        past = reversed(self.past_meetings.values())
+        return next((meeting for meeting in past if meeting_id in (meeting.meeting_id, meeting.internal_id)), None)
+
+    def _tell_of_end(self, meeting: SimulatedMeeting) -> None:
+        for call in meeting_ended_calls(meeting):
+            self._call_out(call)
+        self._call_out(analytics_call(meeting, ended_at=self.epoch(), secret=self._signing_secret(OutwardKind.ANALYTICS)))
+        self._tell_hooks(events.meeting_ended(meeting, at_ms=self._epoch_ms()))
+
+    def _tell_hooks(self, event: events.Event) -> None:
+        if not self.has_webhooks:
+            return
+        for hook in [hook for hook in self.hooks.values() if hook.wants(event)]:
+            self._call_out(
+                hook_call(
+                    hook,
+                    [event],
+                    domain=urlsplit(self.origin).hostname or self.origin,
+                    timestamp_ms=self._epoch_ms(),
+                    secret=self._signing_secret(OutwardKind.WEBHOOK),
+                    algorithm=self.hook_algorithm,
+                )
+            )
+
+    def _call_out(self, call: OutwardCall | None) -> None:
+        if call is None or self.on_outward_call is None:
+            return
+        faults = self._outward_faults_of(call.kind)
+        if not faults.never:
+            self.on_outward_call(replace(call, delay=faults.delay, is_sent_twice=faults.twice))
+
+    def _signing_secret(self, kind: OutwardKind) -> str:
+        return f"not {self.secret}" if self._outward_faults_of(kind).wrong_signature else self.secret
+
+    def _outward_faults_of(self, kind: OutwardKind) -> OutwardFaults:
+        return self.outward_faults if self.outward_faults.affect(kind) else NO_OUTWARD_FAULTS
+
+    def _epoch_ms(self) -> int:
+        return int(self.epoch() * 1000)

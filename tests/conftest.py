@@ -1,30 +1,16 @@
 """What tests share: a real PostgreSQL whose schema is made once, and cloned for each test that asks for a database."""
 
 import asyncio
-import uuid
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
-import asyncpg
 import pytest
-from sqlalchemy import make_url
 
 from meetingpool.database import migrate
 from meetingpool.database.embedded import acquire_embedded
-from meetingpool.database.engine import Database, plain_url
+from meetingpool.database.engine import Database
+from tests.databases import cloned_database
 from tests.pool import FrontEnd, RunningPool, running_pool
-
-
-def _with_database(url: str, name: str) -> str:
-    return make_url(url).set(database=name).render_as_string(hide_password=False)
-
-
-async def _execute(url: str, statement: str) -> None:
-    connection = await asyncpg.connect(plain_url(url))
-    try:
-        await connection.execute(statement)
-    finally:
-        await connection.close()
 
 
 @pytest.fixture(scope="session")
@@ -41,11 +27,8 @@ def template_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture
 async def database_url(template_url: str) -> AsyncIterator[str]:
     """A database of the test's own."""
-    name = f"test_{uuid.uuid4().hex}"
-    maintenance = _with_database(template_url, "postgres")
-    await _execute(maintenance, f"CREATE DATABASE {name} TEMPLATE {make_url(template_url).database}")
-    yield _with_database(template_url, name)
-    await _execute(maintenance, f"DROP DATABASE {name} WITH (FORCE)")
+    async with cloned_database(template_url) as url:
+        yield url
 
 
 @pytest.fixture

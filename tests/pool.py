@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 from lxml import etree
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.app import create_app, open_gateway
 from gateway.state import Gateway, Readiness
@@ -78,15 +79,18 @@ class RunningPool:
 
     async def front_end(self) -> FrontEnd:
         """A front end at a gateway of its own, as a further process would be."""
-        readiness = Readiness()
-        gateway = await self.stack.enter_async_context(open_gateway(self.settings, readiness, self.clock))
-        app = create_app(self.settings, readiness, self.clock)
+        gateway = await self.stack.enter_async_context(open_gateway(self.settings, Readiness(), self.clock))
+        transport = httpx.ASGITransport(self.application(gateway), raise_app_exceptions=True)
+        return FrontEnd(await self.stack.enter_async_context(httpx.AsyncClient(transport=transport)), gateway)
 
-        async def with_state(scope: Any, receive: Any, send: Any) -> None:
+    def application(self, gateway: Gateway) -> ASGIApp:
+        """What a process serves that has opened `gateway`."""
+        app = create_app(self.settings, gateway.readiness, self.clock)
+
+        async def with_state(scope: Scope, receive: Receive, send: Send) -> None:
             await app({**scope, "state": {"gateway": gateway}}, receive, send)
 
-        transport = httpx.ASGITransport(with_state, raise_app_exceptions=True)
-        return FrontEnd(await self.stack.enter_async_context(httpx.AsyncClient(transport=transport)), gateway)
+        return with_state
 
     async def poll(self, servers: Iterable[SimulatedServer] | None = None, rules: PollRules | None = None) -> Recorded:
         """One round of polls, of all servers or some, recorded as the poller would."""
@@ -140,7 +144,7 @@ async def running_pool(
             settings=Settings(
                 database_url=database_url,
                 loadbalancer_secret=SECRET,
-                **{"response_timeout": 2.0, "connect_timeout": 1.0, **settings},
+                **{"response_timeout": 2.0, "connect_timeout": 1.0, "freshness": 0.0, **settings},
             ),
             clock=clock,
             poller=ServerPoller(client, clock, deadline=1.0),

@@ -24,6 +24,13 @@ def complete_server_ids(incomplete: str) -> list[str]:
     return server_ids(incomplete)
 
 
+def complete_tenant_names(incomplete: str) -> list[str]:
+    """As for the ids of servers."""
+    from admin.completion import tenant_names
+
+    return tenant_names(incomplete)
+
+
 Style = Annotated[Format, typer.Option("--format", "-f", help="How to print it.")]
 Watch = Annotated[
     float | None,
@@ -31,7 +38,11 @@ Watch = Annotated[
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
-Tenant = Annotated[str | None, typer.Option("--tenant", help="Only meetings of this tenant.")]
+Tenant = Annotated[
+    str | None,
+    typer.Option("--tenant", help="Only meetings of the tenant with this id or name.", autocompletion=complete_tenant_names),
+]
+TenantName = Annotated[str, typer.Argument(metavar="NAME", help="Name or id of a tenant.", autocompletion=complete_tenant_names)]
 
 _SERVER_HELP = "Id or host name of a server."
 ServerName = Annotated[str, typer.Argument(metavar="ID", help=_SERVER_HELP, autocompletion=complete_server_ids)]

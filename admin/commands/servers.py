@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from admin.commands.arguments import DryRun, Format, ServerName, ServerNames, Style, Watch, Yes
+from admin.commands.given_secrets import given_secret
 
 app = typer.Typer(name="servers", help="The servers of the pool.", no_args_is_help=True)
 
@@ -45,7 +46,7 @@ def add(
     dry_run: DryRun = False,
 ) -> None:
     """Add a server, disabled unless told to enable it."""
-    given = _given_secret(secret, secret_file) or _asked_secret()
+    given = given_secret("--secret", secret, secret_file) or _asked_secret()
     from admin.connection import with_database
     from admin.server_changes import add_server
     from meetingpool.operations.add_server import new_server
@@ -84,7 +85,7 @@ def set_server(
 
     values = checked_values(
         url=url,
-        secret=_given_secret(secret, secret_file),
+        secret=given_secret("--secret", secret, secret_file),
         load_multiplier=load_multiplier,
         tags=[] if no_tags else tag or None,
         region=region,
@@ -151,14 +152,6 @@ def remove(names: ServerNames, dry_run: DryRun = False) -> None:
     from admin.server_changes import remove_servers
 
     with_database(lambda database, _: remove_servers(database, names, dry_run=dry_run))
-
-
-def _given_secret(secret: str | None, secret_file: Path | None) -> str | None:
-    if secret is not None and secret_file is not None:
-        raise typer.BadParameter("give either --secret or --secret-file")
-    if secret_file is not None:
-        return secret_file.read_text().strip()
-    return sys.stdin.readline().strip() if secret == "-" else secret  # noqa: S105
 
 
 def _asked_secret() -> str:

@@ -4,29 +4,44 @@ from starlette.responses import Response
 
 from gateway.answers import xml_answer
 from gateway.authentication import Call
+from gateway.limits import busy, is_overrun
 from gateway.state import Gateway
 from meetingpool.bbb.errors import ServerTagUnavailable, ValidationError
 from meetingpool.bbb.xml import can_hold
 from meetingpool.domain.meetings import MeetingKey, host_id_of
-from meetingpool.domain.parameters import Rule, apply_rules, first_filled, is_own_parameter
+from meetingpool.domain.parameters import apply_rules, first_filled, is_own_parameter
 from meetingpool.domain.placement import NoServerWithTag, TagRequest
-from meetingpool.operations.place_meeting import Create
-
-_SERVER_TAG = "meta_server-tag"
+from meetingpool.domain.voice_bridges import is_usable
+from meetingpool.operations.place_meeting import SERVER_TAG, Create
 
 
 async def create(gateway: Gateway, call: Call) -> Response:
     key = call.meeting_key
     _require_usable_id(key)
-    rules = gateway.rules.create
-    tag = first_filled(rules, call.parameters, _SERVER_TAG) or ""
-    parameters = {**_ruled_parameters(rules, call, tag), "meetingID": host_id_of(key)}
-    placed = Create(key=key, parameters=list(parameters.items()), tags=TagRequest.parse(tag), body=call.body)
+    if is_overrun(gateway):
+        return busy()
+    if key not in gateway.view.pool.meetings:
+        gateway.require_room_for_people(call.tenant)
+    rules = (*gateway.rules.create, *call.tenant.rules.create)
+    tag = first_filled(rules, call.parameters, SERVER_TAG) or ""
+    # Nothing of ours from the caller.
+    given = {name: value for name, value in call.parameters.items() if not is_own_parameter(name)}
+    parameters = apply_rules(rules, given)
+    placed = Create(
+        key=key,
+        parameters=parameters,
+        tenant=call.tenant,
+        base_url=gateway.tenants.base_url(call.request),
+        tags=TagRequest.parse(tag, call.tenant.server_tags),
+        body=call.body,
+        voice_bridge=_voice_bridge(gateway, parameters),
+        lrs=await gateway.learning_records.access_of(call.tenant),
+    )
     try:
         answer = await gateway.placer.create(placed)
     except NoServerWithTag:
         raise ServerTagUnavailable(f"There is no available server with the required tag={tag.rstrip('!')}.") from None
-    return xml_answer(answer.for_clients())
+    return xml_answer(answer.for_clients(host_id_of(key), key.meeting_id))
 
 
 def _require_usable_id(key: MeetingKey) -> None:
@@ -38,7 +53,11 @@ def _require_usable_id(key: MeetingKey) -> None:
         raise ValidationError("Meeting ID cannot contain ','")
 
 
-def _ruled_parameters(rules: tuple[Rule, ...], call: Call, tag: str) -> dict[str, str]:
-    """What goes to the server: nothing of ours from the caller, the rules, and of the tags the one that decides."""
-    ruled = apply_rules(rules, {name: value for name, value in call.parameters.items() if not is_own_parameter(name)})
-    return {**ruled, _SERVER_TAG: tag} if _SERVER_TAG in ruled and tag else ruled
+def _voice_bridge(gateway: Gateway, parameters: dict[str, str]) -> str | None:
+    """The caller's, where callers may choose."""
+    wanted = parameters.get("voiceBridge", "")
+    if not gateway.settings.use_external_voice_bridge or not is_usable(wanted):
+        return None
+    # A breakout room's number is its meeting's and a digit more: no other meeting may have it.
+    rooms = (wanted[:-1], *(f"{wanted}{digit}" for digit in range(10)))
+    return None if any(map(gateway.view.pool.meeting_with_bridge, rooms)) else wanted

@@ -15,8 +15,9 @@ from meetingpool.operations.end_meeting import mark_ending
 async def end(gateway: Gateway, call: Call) -> Response:
     meeting, server = await require_meeting(gateway, call)
     answer = await gateway.relay(call, meeting, server)
+    gateway.reads.drop(meeting.key)
     if answer.succeeded:
         # The server has ended it; that we could not note so changes nothing for the caller.
         with suppress(DatabaseUnavailable):
             await mark_ending(gateway.database, gateway.view.pool, meeting)
-    return xml_answer(answer.for_clients())
+    return xml_answer(gateway.document_for_client(answer, meeting))

@@ -10,5 +10,4 @@ from gateway.state import Gateway
 
 async def get_meeting_info(gateway: Gateway, call: Call) -> Response:
     meeting, server = await require_meeting(gateway, call)
-    answer = await gateway.relay(call, meeting, server)
-    return xml_answer(answer.for_clients())
+    return xml_answer(await gateway.read(call, meeting, server))

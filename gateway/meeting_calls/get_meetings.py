@@ -15,10 +15,16 @@ _NONE = xml.response(
 )
 
 
-async def get_meetings(gateway: Gateway, _call: Call) -> Response:
+async def get_meetings(gateway: Gateway, call: Call) -> Response:
     if gateway.settings.get_meetings_api_disabled:
         return xml_answer(_NONE)
-    documents = await gateway.lists.documents(gateway.view.pool)
+    # A meeting that is created, changes or ends makes another question of the same call.
+    tenant_id, changes = call.tenant.id, gateway.view.pool.changes_of(call.tenant.id)
+    return xml_answer(await gateway.reads.read(tenant_id, changes, lambda: _document(gateway, tenant_id)))
+
+
+async def _document(gateway: Gateway, tenant_id: str) -> bytes:
+    documents = await gateway.lists.documents(gateway.view.pool, tenant_id)
     if not documents:
-        return xml_answer(_NONE)
-    return xml_answer(b"<response><returncode>SUCCESS</returncode><meetings>" + b"".join(documents) + b"</meetings></response>")
+        return _NONE
+    return b"<response><returncode>SUCCESS</returncode><meetings>" + b"".join(documents) + b"</meetings></response>"

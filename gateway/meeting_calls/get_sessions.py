@@ -30,10 +30,10 @@ _NONE = xml.response(
 log = get_logger()
 
 
-async def get_sessions(gateway: Gateway, _call: Call) -> Response:
+async def get_sessions(gateway: Gateway, call: Call) -> Response:
     """A server that does not answer is left out. Raises InternalError when servers were asked and none answered."""
     pool = gateway.view.pool
-    ours = {(meeting.server_id, meeting.internal_id) for meeting in pool.meetings.values()}
+    ours = {(meeting.server_id, meeting.internal_id) for key, meeting in pool.meetings.items() if key.tenant == call.tenant.id}
     lists = await asyncio.gather(*(_listed(gateway, server, ours) for server in pool.servers.values() if _is_asked(server)))
     answered = [listed for listed in lists if listed is not None]
     if lists and not answered:
@@ -61,5 +61,5 @@ async def _listed(gateway: Gateway, server: Server, ours: set[tuple[ServerId, st
 async def _ask(gateway: Gateway, server: Server) -> list[xml.Element]:
     answer = await gateway.client.call(server.url, server.secret, "getSessions", deadline=DEADLINE)
     if not answer.succeeded:
-        raise UnusableAnswer(f"getSessions failed: {answer.message_key or 'no messageKey'}")
+        raise UnusableAnswer("getSessions failed")
     return answer.root.findall("sessions/meeting")

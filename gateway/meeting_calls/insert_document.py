@@ -14,4 +14,4 @@ async def insert_document(gateway: Gateway, call: Call) -> Response:
     if call.body is None:
         raise ValidationError("You must provide the document to insert as XML in the body")
     answer = await gateway.relay(call, meeting, server)
-    return xml_answer(answer.for_clients())
+    return xml_answer(gateway.document_for_client(answer, meeting))

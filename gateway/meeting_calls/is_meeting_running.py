@@ -13,5 +13,4 @@ async def is_meeting_running(gateway: Gateway, call: Call) -> Response:
     server = gateway.server_of(meeting) if meeting else None
     if meeting is None or server is None:
         return xml_answer(xml.response(("returncode", "SUCCESS"), ("running", False)))
-    answer = await gateway.relay(call, meeting, server)
-    return xml_answer(answer.for_clients())
+    return xml_answer(await gateway.read(call, meeting, server))

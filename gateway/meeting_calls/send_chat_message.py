@@ -15,4 +15,4 @@ async def send_chat_message(gateway: Gateway, call: Call) -> Response:
         answer = await gateway.relay(call, meeting, server)
     except RequestRejected:
         raise UnsupportedRequest("The meeting's server turned the call away; sendChatMessage needs BigBlueButton 3.0.") from None
-    return xml_answer(answer.for_clients())
+    return xml_answer(gateway.document_for_client(answer, meeting))

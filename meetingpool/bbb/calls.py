@@ -24,18 +24,27 @@ class BodyKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class CallSpec:
-    """A call of the API: its name as signed, and what it accepts. `is_read`: it changes nothing, so it may be repeated."""
+    """A call of the API: its name as signed, and what it accepts.
+
+    `is_read`: it changes nothing, so it may be repeated. `is_of_installation`: signed with the secret of the whole installation,
+    not a tenant's. `checksum_refusal`: what a wrong checksum is told, where that is not what all others are.
+    """
 
     name: str
     methods: frozenset[str]
     bodies: frozenset[BodyKind]
     is_read: bool = False
+    is_of_installation: bool = False
+    checksum_refusal: str | None = None
 
 
 _FORMS = frozenset({BodyKind.FORM, BodyKind.MULTIPART})
-_READ = frozenset({"GET", "HEAD"})
+_GET = frozenset({"GET"})
+_READ = _GET | {"HEAD"}
 _READ_OR_POST = _READ | {"POST"}
 _NO_BODY: frozenset[BodyKind] = frozenset()
+# As bbb-webhooks words it, which answers these calls on a server.
+_HOOKS_REFUSAL = "You did not pass the checksum security check."
 
 CALLS = {
     spec.name: spec
@@ -48,7 +57,11 @@ CALLS = {
         CallSpec("getMeetings", _READ_OR_POST, _FORMS, is_read=True),
         CallSpec("getSessions", _READ_OR_POST, _FORMS, is_read=True),
         CallSpec("insertDocument", frozenset({"POST"}), frozenset({BodyKind.XML})),
-        CallSpec("sendChatMessage", frozenset({"GET"}), _NO_BODY),
+        CallSpec("sendChatMessage", _GET, _NO_BODY),
+        CallSpec("getUser", _READ, _NO_BODY, is_read=True, is_of_installation=True),
+        CallSpec("hooks/create", _GET, _NO_BODY, checksum_refusal=_HOOKS_REFUSAL),
+        CallSpec("hooks/list", _GET, _NO_BODY, is_read=True, checksum_refusal=_HOOKS_REFUSAL),
+        CallSpec("hooks/destroy", _GET, _NO_BODY, checksum_refusal=_HOOKS_REFUSAL),
     )
 }
 

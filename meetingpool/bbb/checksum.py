@@ -19,12 +19,18 @@ class Algorithm(StrEnum):
 
 ALL_ALGORITHMS = frozenset(Algorithm)
 
+_HASHES = {
+    Algorithm.SHA1: hashlib.sha1,
+    Algorithm.SHA256: hashlib.sha256,
+    Algorithm.SHA384: hashlib.sha384,
+    Algorithm.SHA512: hashlib.sha512,
+}
 _BY_HEX_LENGTH = {40: Algorithm.SHA1, 64: Algorithm.SHA256, 96: Algorithm.SHA384, 128: Algorithm.SHA512}
 
 
 def sign(call: str, query: bytes, secret: str, algorithm: Algorithm = Algorithm.SHA256) -> str:
     """The checksum of `call` with the raw `query` (without a checksum), in lower-case hex."""
-    return hashlib.new(algorithm, call.encode() + query + secret.encode(), usedforsecurity=False).hexdigest()
+    return _HASHES[algorithm](call.encode() + query + secret.encode(), usedforsecurity=False).hexdigest()
 
 
 def matching_secret(

@@ -4,18 +4,26 @@ Every wait has one total deadline, body included. Nothing is retried and no redi
 may be repeated. Connections are pooled per server, so a hanging server holds up nobody else.
 """
 
+import asyncio
+import re
+import ssl
 from collections.abc import Iterable
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-import aiohttp
-from yarl import URL
-
 from meetingpool.bbb.answers import Answer, read_answer
 from meetingpool.bbb.checksum import Algorithm, sign
-from meetingpool.bbb.errors import ConnectionLost, NothingSent, ReplyTimedOut, RequestRejected, SecretRefused, UnusableAnswer
+from meetingpool.bbb.connections import Connection, Connections
+from meetingpool.bbb.dialler import Dialler
+from meetingpool.bbb.errors import NothingSent, RequestRejected, SecretRefused, UnusableAnswer
+from meetingpool.bbb.names import Names
 from meetingpool.bbb.query import encode
+from meetingpool.bbb.replies import Reply
+from meetingpool.bbb.targets import Origin, is_visible, read_target
+from meetingpool.clock import SystemClock
+
+__all__ = ["MAX_ANSWER_BYTES", "Body", "Client", "Reply", "signed_url"]
 
 MAX_ANSWER_BYTES = 50 * 1024 * 1024
 CONNECTIONS_PER_SERVER = 64
@@ -23,18 +31,13 @@ CONNECTIONS_PER_SERVER = 64
 KEEP_IDLE = 60.0
 # The part of a deadline that may go into connecting: when that is what takes too long, it is known that nothing was sent.
 CONNECT_OF_DEADLINE = 0.9
+# A body up to this size is sent together with the head.
+SMALL_BODY_BYTES = 64 * 1024
+MAX_ROUTES = 10_000
+
+_LINE_BREAKERS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 Parameters = Iterable[tuple[str, str]]
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """An HTTP reply as it came: nothing followed, nothing parsed."""
-
-    status: int
-    content_type: str | None
-    location: str | None
-    body: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,15 @@ class Body:
 
     content: bytes
     content_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Route:
+    """What requests to one URL, its query aside, have in common: the connections, and their line and head."""
+
+    connections: Connections
+    path: str
+    head: str
 
 
 def signed_url(endpoint: str, secret: str, call: str, parameters: Parameters, algorithm: Algorithm = Algorithm.SHA256) -> str:
@@ -59,24 +71,19 @@ class Client:
     def __init__(self, *, connect_timeout: float = 5.0) -> None:
         """`connect_timeout` in seconds: for the name look-up, a free connection and the TCP and TLS hand-shakes."""
         self._connect_timeout = connect_timeout
+        self._connections: dict[Origin, Connections] = {}
+        self._routes: dict[str, _Route] = {}
 
     async def __aenter__(self) -> Self:
-        connector = aiohttp.TCPConnector(
-            limit=0, limit_per_host=CONNECTIONS_PER_SERVER, keepalive_timeout=KEEP_IDLE, ttl_dns_cache=60
-        )
-        self._session = aiohttp.ClientSession(
-            connector=connector,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            headers={"User-Agent": "Meetingpool", "Accept-Encoding": "identity"},
-            trust_env=False,
-        )
-        # A request repeated behind our back could turn "sent, outcome unknown" into "connection refused", and a create
-        # with that outcome would be placed on a second server.
-        self._session._retry_connection = False  # noqa: SLF001
+        self._loop = asyncio.get_running_loop()
+        self._dialler = Dialler(Names(self._loop, SystemClock()), self._loop)
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        await self._session.close()
+        for connections in self._connections.values():
+            connections.close()
+        # The event loop closes the sockets in its next round.
+        await asyncio.sleep(0)
 
     async def call(
         self,
@@ -93,7 +100,7 @@ class Client:
         `deadline` is the number of seconds for the whole exchange. Raises NothingSent, RequestRejected or OutcomeUnknown.
         """
         answer = read_answer(await self.fetch(signed_url(endpoint, secret, call, parameters), deadline=deadline, body=body))
-        if answer.message_key == "checksumError":
+        if b"checksumError" in answer.document and answer.message_key == "checksumError":
             # Between the server and us; the front end, whose checksum was right, must not be told so.
             raise SecretRefused("the server refuses our secret (checksumError)")
         return answer
@@ -108,51 +115,61 @@ class Client:
         return reply.body
 
     async def get(self, url: str, *, deadline: float, body: Body | None = None) -> Reply:
-        """The reply to `url`, whatever its status. A GET, or a POST when there is a `body`."""
+        """The reply to `url`, whatever its status. A GET, or a POST when there is a `body`.
+
+        Raises NothingSent, OutcomeUnknown, and ValueError when the type of the body cannot stand in a head.
+        """
+        if deadline <= 0:
+            raise NothingSent("no connection: no time is left")
+        until = self._loop.time() + deadline
+        place, _, query = url.partition("#")[0].partition("?")
+        route = self._routes.get(place) or self._new_route(place)
+        request = _request(route, query, body)
+        connection = route.connections.idle() or await self._connect(route.connections, deadline)
+        return await connection.exchange(request, until=until, deadline=deadline, max_body=MAX_ANSWER_BYTES)
+
+    def _new_route(self, place: str) -> _Route:
         try:
-            target = URL(url, encoded=True)
-            _ = target.port
+            target = read_target(place)
         except ValueError as error:
             raise NothingSent("no connection: the address is not a URL") from error
-        timeout = aiohttp.ClientTimeout(total=deadline, connect=min(self._connect_timeout, deadline * CONNECT_OF_DEADLINE))
+        if target.origin not in self._connections:
+            self._connections[target.origin] = Connections(
+                target.origin, self._dialler, self._loop, limit=CONNECTIONS_PER_SERVER, keep_idle=KEEP_IDLE
+            )
+        if len(self._routes) >= MAX_ROUTES:
+            self._routes.clear()
+        head = f"Host: {target.authority}\r\nUser-Agent: Meetingpool\r\nAccept-Encoding: identity\r\n"
+        route = self._routes[place] = _Route(self._connections[target.origin], target.path, head)
+        return route
+
+    async def _connect(self, connections: Connections, deadline: float) -> Connection:
+        seconds = min(self._connect_timeout, deadline * CONNECT_OF_DEADLINE)
         try:
-            async with self._session.request(
-                "POST" if body else "GET",
-                target,
-                data=body.content if body else None,
-                headers={"Content-Type": body.content_type} if body else None,
-                timeout=timeout,
-                allow_redirects=False,
-            ) as reply:
-                return Reply(
-                    status=reply.status,
-                    content_type=reply.headers.get("Content-Type"),
-                    location=reply.headers.get("Location"),
-                    body=await _read_limited(reply),
-                )
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL, UnicodeError) as error:
-            # UnicodeError: a host name that cannot be one, found when it is looked up.
+            async with asyncio.timeout(seconds):
+                return await connections.connect(self._loop.time() + seconds)
+        except TimeoutError as error:
+            raise NothingSent(f"no connection within {seconds:g} s") from error
+        except OSError as error:
             raise NothingSent(f"no connection: {_reason(error)}") from error
-        except (TimeoutError, aiohttp.ServerTimeoutError) as error:
-            raise ReplyTimedOut(f"no complete answer within {deadline:g} s") from error
-        except aiohttp.ClientError as error:
-            raise ConnectionLost(f"the connection broke: {type(error).__name__}") from error
 
 
-async def _read_limited(reply: aiohttp.ClientResponse) -> bytes:
-    if (reply.content_length or 0) > MAX_ANSWER_BYTES:
-        raise UnusableAnswer("the answer is too large")
-    chunks: list[bytes] = []
-    size = 0
-    while chunk := await reply.content.readany():
-        chunks.append(chunk)
-        size += len(chunk)
-        if size > MAX_ANSWER_BYTES:
-            raise UnusableAnswer("the answer is too large")
-    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+def _request(route: _Route, query: str, body: Body | None) -> tuple[bytes, ...]:
+    target = f"{route.path}?{query}" if query else route.path
+    if not is_visible(target):
+        raise NothingSent("no connection: the address is not a URL")
+    if body is None:
+        return (f"GET {target} HTTP/1.1\r\n{route.head}\r\n".encode(),)
+    if _LINE_BREAKERS.search(body.content_type):
+        raise ValueError("a content type is one line")
+    about_body = f"Content-Type: {body.content_type}\r\nContent-Length: {len(body.content)}\r\n"
+    # As the gateway read it.
+    head = f"POST {target} HTTP/1.1\r\n{route.head}{about_body}\r\n".encode("latin-1")
+    return (head + body.content,) if len(body.content) <= SMALL_BODY_BYTES else (head, body.content)
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: OSError) -> str:
     """Why a connection could not be opened, without the URL (its query holds a checksum)."""
-    cause = error.__cause__ if isinstance(error, aiohttp.ClientConnectorError) else None
-    return (cause.strerror or type(cause).__name__) if isinstance(cause, OSError) else type(error).__name__
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"the certificate is not accepted: {error.verify_message}"
+    return error.strerror or str(error) or type(error).__name__

@@ -2,7 +2,8 @@
 
     ApiError                    the caller is refused; becomes <returncode>FAILED</returncode> with a messageKey
         ChecksumError, UnsupportedContentType, UnsupportedRequest, MissingMeetingID, ValidationError,
-        MeetingNotFound, MissingSession, ServerUnavailable, ServerTagUnavailable, InternalError
+        MeetingNotFound, MissingSession, ServerUnavailable, ServerTagUnavailable, MaxConcurrent, NoSuchUser, InternalError,
+        MissingCallbackURL, MissingHookID, NoSuchHook, HookNotCreated
     ServerFailure               a server gave no usable answer
         NothingSent             the request never left us: it is safe to ask another server
         RequestRejected         the host turned the request away: BBB did nothing
@@ -70,6 +71,35 @@ class ServerUnavailable(ApiError):
 
 class ServerTagUnavailable(ApiError):
     message_key = "serverTagUnavailable"
+
+
+class MaxConcurrent(ApiError):
+    message_key = "maxConcurrent"
+    default_message = "The number of meetings that may run at the same time has been reached."
+
+
+class NoSuchUser(ApiError):
+    message_key = "noSuchUser"
+    default_message = "There is no tenant with this name."
+
+
+class MissingCallbackURL(ApiError):
+    message_key = "missingParamCallbackURL"
+    default_message = "You must specify a callbackURL in the parameters."
+
+
+class MissingHookID(ApiError):
+    message_key = "missingParamHookID"
+    default_message = "You must specify a hookID in the parameters."
+
+
+class NoSuchHook(ApiError):
+    message_key = "destroyMissingHook"
+    default_message = "The hook informed was not found."
+
+
+class HookNotCreated(ApiError):
+    message_key = "createHookError"
 
 
 class InternalError(ApiError):

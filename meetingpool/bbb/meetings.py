@@ -33,7 +33,9 @@ def read_poll(document: bytes) -> list[ReportedMeeting]:
 def meeting_elements(answer: Answer) -> list[xml.Element]:
     """The `<meeting>` elements of a getMeetings answer. Raises UnusableAnswer unless it is a SUCCESS."""
     if not answer.succeeded:
-        raise UnusableAnswer(f"getMeetings failed: {answer.message_key or 'no messageKey'}")
+        # What else the server calls its failure could be anything, and this goes to logs.
+        known = ": checksumError" if answer.message_key == "checksumError" else ""
+        raise UnusableAnswer(f"getMeetings failed{known}")
     listed = answer.root.find("meetings")
     if listed is None:
         if answer.message_key == "noMeetings":
@@ -75,8 +77,9 @@ def _without_attendees(document: bytes) -> bytes:
     position = 0
     while (start := document.find(b"<attendees>", position)) >= 0:
         end = document.find(b"</attendees>", start)
-        if end < 0 or b"<meeting>" in document[start:end]:
-            # Not as BBB writes it: whatever is wrong must not be cut away, but found by the parser.
+        inside = document[start + 1 : max(end, 0)]
+        if end < 0 or b"<meeting>" in inside or b"<attendees>" in inside:
+            # Not as BBB writes it, or what a person brings along looks like it: that is for the parser to tell.
             return document
         kept.append(document[position:start])
         position = end + len(b"</attendees>")

@@ -13,8 +13,10 @@ from meetingpool.bbb.errors import ChecksumError, ValidationError
 MAX_PARAMETERS = 500
 MAX_PARAMETER_BYTES = 64 * 1024
 
-# BBB strips these from names and values before use.
-_CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f]")
+# BBB strips control characters from names and values before use. The last two would make its XML unreadable.
+_CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f\ufffe\uffff]")
+# Most names and values of a call, such as ids.
+_NEEDS_NO_QUOTES = re.compile(r"[A-Za-z0-9_.~-]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,17 +77,24 @@ def read_parameters(tokens: Iterable[bytes]) -> dict[str, str]:
 
 def encode(parameters: Iterable[tuple[str, str]]) -> str:
     """The query string for `parameters`, in their order: UTF-8, blanks as `+`."""
-    return "&".join(f"{quote_plus(name)}={quote_plus(value)}" for name, value in parameters)
+    return "&".join([f"{_quoted(name)}={_quoted(value)}" for name, value in parameters])
 
 
 def signed_as_java(tokens: Iterable[bytes]) -> bytes:
     """The text to sign of a form without a query, as BBB rebuilds it: sorted by name, encoded by `java.net.URLEncoder`.
 
-    Raises ChecksumError for bytes that are not UTF-8.
+    BBB does not encode names. So a name that holds a separator could stand for several parameters: such a form is nobody's.
+    Raises ChecksumError for that, and for bytes that are not UTF-8.
     """
     pairs = (token.partition(b"=") for token in tokens if token)
     decoded = sorted((_percent_decoded(name), _percent_decoded(value)) for name, _, value in pairs)
+    if any("&" in name or "=" in name for name, _ in decoded):
+        raise ChecksumError
     return "&".join(f"{name}={_java_quote(value)}" for name, value in decoded).encode()
+
+
+def _quoted(text: str) -> str:
+    return text if _NEEDS_NO_QUOTES.fullmatch(text) else quote_plus(text)
 
 
 def _is_checksum(token: bytes) -> bool:

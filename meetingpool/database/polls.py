@@ -3,12 +3,12 @@
 Ages are compared as durations, `now()` of the database against seconds that the poller measured, so that nobody's clock matters.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import ARRAY, BindParameter, Double, Integer, Text, bindparam, text
-from sqlalchemy.engine import Row
+from sqlalchemy.engine import RowMapping
 
 from meetingpool.database.engine import Connection
 from meetingpool.database.meetings import MEETING_COLUMNS, meeting_of, notify_gone, notify_meetings
@@ -49,10 +49,11 @@ _RECORD = text(f"""
         UPDATE meetings m SET
             state = CASE WHEN m.state = 'ending' AND m.internal_id = x.listed_id THEN m.state ELSE 'live' END,
             internal_id = x.listed_id,
-            users = x.listed_users
+            users = x.listed_users,
+            joining = 0
         FROM mapped x
         WHERE (m.tenant, m.meeting_id, m.generation) = (x.tenant, x.meeting_id, x.generation)
-            AND x.listed AND (x.is_news OR x.users <> x.listed_users)
+            AND x.listed AND (x.is_news OR x.users <> x.listed_users OR m.joining > 0)
         RETURNING {", ".join("m." + column for column in MEETING_COLUMNS.split(", "))}, x.is_news
     ),
     gone AS (
@@ -64,12 +65,12 @@ _RECORD = text(f"""
     SELECT 'seen' AS kind, {MEETING_COLUMNS}, NULL::float8 AS expected_users, NULL::float8 AS age, NULL AS mapped_to
     FROM seen WHERE is_news
     UNION ALL
-    SELECT 'gone', tenant, meeting_id, NULL, generation, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM gone
+    SELECT 'gone', tenant, meeting_id, NULL, generation, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM gone
     UNION ALL
-    SELECT 'reserved', NULL, NULL, server_id, NULL, NULL, NULL, NULL, NULL, expected_users, age, NULL
+    SELECT 'reserved', NULL, NULL, server_id, NULL, NULL, NULL, NULL, NULL, NULL, expected_users, age, NULL
     FROM mapped WHERE NOT listed AND attempted_at >= quiet_since
     UNION ALL
-    SELECT 'orphan', NULL, r.host_id, r.server_id, NULL, NULL, r.internal_id, NULL, NULL, NULL, NULL, m.server_id
+    SELECT 'orphan', NULL, r.host_id, r.server_id, NULL, NULL, r.internal_id, NULL, NULL, NULL, NULL, NULL, m.server_id
     FROM r JOIN meetings m ON m.host_id = r.host_id AND m.server_id <> r.server_id
 """).bindparams(
     _array("servers", Text),
@@ -114,6 +115,18 @@ _WRITE = text("""
 _LOST = text(f"""
     UPDATE meetings SET state = 'lost' WHERE server_id = ANY(:ids) AND state <> 'lost' RETURNING {MEETING_COLUMNS}
 """).bindparams(_array("ids", Text))
+
+# People who were sent to meetings count until a poll sees them. A meeting that a poll is writing now is left to it.
+_ADD_JOINS = text("""
+    WITH free AS MATERIALIZED (
+        SELECT m.tenant, m.meeting_id, p.joining
+        FROM unnest(:tenants, :meeting_ids, :joining) AS p(tenant, meeting_id, joining)
+        JOIN meetings m ON (m.tenant, m.meeting_id) = (p.tenant, p.meeting_id)
+        FOR UPDATE OF m SKIP LOCKED
+    )
+    UPDATE meetings m SET joining = m.joining + free.joining FROM free
+    WHERE (m.tenant, m.meeting_id) = (free.tenant, free.meeting_id)
+""").bindparams(_array("tenants", Text), _array("meeting_ids", Text), _array("joining", Integer))
 
 _ADD_LOADS = text("""
     WITH locked AS MATERIALIZED (SELECT id FROM servers WHERE id = ANY(:ids) ORDER BY id FOR UPDATE)
@@ -220,17 +233,21 @@ async def record_meetings(
     server began.
     """
     parameters = {"ids": list(elapsed), "elapsed": list(elapsed.values()), "quiet_for": quiet_for, **reported.parameters()}
-    rows: dict[str, list[Row[Any]]] = {"seen": [], "gone": [], "reserved": [], "orphan": []}
-    for row in await connection.execute(_RECORD, parameters):
-        rows[row.kind].append(row)
-    gone = [(MeetingKey(row.tenant, row.meeting_id), row.generation) for row in rows["gone"]]
+    rows: dict[str, list[RowMapping]] = {"seen": [], "gone": [], "reserved": [], "orphan": []}
+    for row in (await connection.execute(_RECORD, parameters)).mappings():
+        rows[row["kind"]].append(row)
+    gone = [(MeetingKey(row["tenant"], row["meeting_id"]), row["generation"]) for row in rows["gone"]]
     await notify_meetings(connection, [meeting_of(row) for row in rows["seen"]])
     await notify_gone(connection, gone)
     return MappedMeetings(
         gone=[key for key, _ in gone],
-        reserved=[(ServerId(row.server_id), row.expected_users, row.age) for row in rows["reserved"]],
-        orphans=[(ServerId(row.server_id), row.meeting_id, row.internal_id, ServerId(row.mapped_to)) for row in rows["orphan"]],
+        reserved=[(ServerId(row["server_id"]), row["expected_users"], row["age"]) for row in rows["reserved"]],
+        orphans=[_orphan(row) for row in rows["orphan"]],
     )
+
+
+def _orphan(row: RowMapping) -> tuple[ServerId, str, str, ServerId]:
+    return ServerId(row["server_id"]), row["meeting_id"], row["internal_id"], ServerId(row["mapped_to"])
 
 
 async def write_statuses(connection: Connection, statuses: Sequence[ServerStatus]) -> None:
@@ -259,7 +276,7 @@ async def write_statuses(connection: Connection, statuses: Sequence[ServerStatus
     )
     dead = [status.id for status in statuses if status.record.health is Health.DEAD]
     if dead:
-        lost = (await connection.execute(_LOST, {"ids": dead})).all()
+        lost = (await connection.execute(_LOST, {"ids": dead})).mappings()
         await notify_meetings(connection, [meeting_of(row) for row in lost])
 
 
@@ -269,3 +286,14 @@ async def add_loads(connection: Connection, loads: dict[ServerId, float]) -> dic
     rows = (await connection.execute(_ADD_LOADS, {"ids": list(ordered), "loads": list(ordered.values())})).all()
     await notify(connection, "load", ([row.id, row.load] for row in rows))
     return {ServerId(row.id): row.load for row in rows}
+
+
+async def add_joins(connection: Connection, joins: Mapping[MeetingKey, int]) -> None:
+    """Adds how many people were sent to meetings since the last time."""
+    ordered = dict(sorted(joins.items()))
+    parameters = {
+        "tenants": [key.tenant for key in ordered],
+        "meeting_ids": [key.meeting_id for key in ordered],
+        "joining": list(ordered.values()),
+    }
+    await connection.execute(_ADD_JOINS, parameters)

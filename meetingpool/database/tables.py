@@ -2,19 +2,25 @@
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     DateTime,
     Double,
     ForeignKey,
+    Identity,
+    Index,
     Integer,
+    LargeBinary,
     MetaData,
     PrimaryKeyConstraint,
     Sequence,
     Table,
     Text,
+    UniqueConstraint,
     func,
+    text,
 )
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 metadata = MetaData(
     naming_convention={
@@ -76,7 +82,28 @@ meetings = Table(
     Column("open_attempts", Integer, nullable=False, server_default="0"),
     Column("attempted_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    # The number that callers dial to get in. Unique, so that it leads to one meeting.
+    Column("voice_bridge", Text, unique=True),
+    # What the first create said that a repeat must say again: passwords, voice bridge, metadata.
+    Column("parameters", JSONB, nullable=False, server_default="{}"),
+    # People who were sent to the meeting since its last poll.
+    Column("joining", Integer, nullable=False, server_default="0"),
     PrimaryKeyConstraint("tenant", "meeting_id"),
+)
+
+# One row for each time that a server got a meeting. Stays when the meeting is over: callbacks and recordings come later.
+placements = Table(
+    "placements",
+    metadata,
+    Column("generation", BigInteger, primary_key=True, autoincrement=False),
+    Column("tenant", Text, nullable=False),
+    Column("meeting_id", Text, nullable=False),
+    Column("host_id", Text, nullable=False),
+    Column("server_id", Text, nullable=False),
+    # The callback URLs that the front end gave, by the mark of each meeting that was made, and by kind.
+    Column("callbacks", JSONB, nullable=False, server_default="{}"),
+    Column("placed_at", DateTime(timezone=True), nullable=False, server_default=func.now(), index=True),
+    Index("ix_placements_host_id", "host_id", "generation"),
 )
 
 leases = Table(
@@ -86,4 +113,87 @@ leases = Table(
     Column("holder", Text, nullable=False),
     Column("epoch", BigInteger, nullable=False),
     Column("expires_at", DateTime(timezone=True), nullable=False),
+)
+
+tenants = Table(
+    "tenants",
+    metadata,
+    Column("id", Text, primary_key=True),
+    # What the tenant is recognised by: the first label of the host name, or the path.
+    Column("name", Text, nullable=False, unique=True),
+    Column("secrets", ARRAY(Text), nullable=False),
+    # NULL where the tenant has no rule of its own.
+    Column("checksum_algorithms", ARRAY(Text)),
+    Column("server_tags", ARRAY(Text)),
+    Column("max_meetings", Integer),
+    Column("max_users", Integer),
+    Column("callback_hosts", ARRAY(Text)),
+    Column("lrs", JSONB),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+)
+
+tenant_rules = Table(
+    "tenant_rules",
+    metadata,
+    # Later rules win, so the order of the ids is the order of the rules.
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("tenant_id", Text, ForeignKey("tenants.id", ondelete="CASCADE"), nullable=False),
+    Column("call", Text, nullable=False),
+    Column("operator", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("value", Text, nullable=False, server_default=""),
+    UniqueConstraint("tenant_id", "call", "name", "operator"),
+)
+
+# Callbacks on their way to front ends. Written in the transaction of what they announce, signed when they are sent.
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("tenant", Text, nullable=False),
+    Column("meeting_id", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("url", Text, nullable=False),
+    Column("payload", JSONB, nullable=False),
+    # What was announced once is not announced again.
+    Column("announcement", Text, nullable=False, unique=True),
+    Column("state", Text, nullable=False, server_default="pending"),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("next_attempt_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("settled_at", DateTime(timezone=True)),
+    Column("last_error", Text),
+    # The webhook that an event is for. Of each, the oldest event that waits is told first, and none beside it.
+    Column("hook_id", Text),
+    Index("ix_outbox_due", "next_attempt_at", postgresql_where=text("state = 'pending' AND hook_id IS NULL")),
+    Index("ix_outbox_hook", "hook_id", "id", postgresql_where=text("state = 'pending' AND hook_id IS NOT NULL")),
+    Index("ix_outbox_settled_at", "settled_at", postgresql_where=text("state <> 'pending'")),
+)
+
+# Webhooks that front ends registered here.
+hooks = Table(
+    "hooks",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("tenant", Text, nullable=False),
+    Column("callback_url", Text, nullable=False),
+    # NULL: of all meetings of the tenant, all events.
+    Column("meeting_id", Text),
+    Column("event_ids", ARRAY(Text)),
+    Column("is_raw", Boolean, nullable=False, server_default="false"),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    # Since when no event could be told; NULL after one was.
+    Column("failing_since", DateTime(timezone=True)),
+    UniqueConstraint("tenant", "callback_url"),
+)
+
+# One row, made with the schema: what belongs to this installation and to no process of it.
+installation = Table(
+    "installation",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False, server_default="1"),
+    # Signs the addresses that servers call back.
+    Column("callback_key", LargeBinary, nullable=False),
+    # Where servers reach us, as the last webhook that was registered here showed it; NULL as long as there has been none.
+    Column("hooks_base_url", Text),
 )

@@ -5,9 +5,11 @@ create was lost: pinned until its server says more; `ending` an end was accepted
 nobody has created it again.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from hashlib import sha256
 from typing import NamedTuple
 
 from meetingpool.domain.servers import ServerId
@@ -42,6 +44,21 @@ class Meeting:
     internal_id: str | None = None
     users: int = 0
     created_at: datetime | None = None
+    voice_bridge: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placement:
+    """One time that a server got a meeting, as it is remembered when the meeting is long over.
+
+    `callbacks`: the addresses that the front end gave, by the kinds of callbacks.
+    """
+
+    generation: int
+    key: MeetingKey
+    host_id: str
+    server_id: ServerId
+    callbacks: Mapping[str, str]
 
 
 class ReportedMeeting(NamedTuple):
@@ -56,5 +73,10 @@ class ReportedMeeting(NamedTuple):
 
 
 def host_id_of(key: MeetingKey) -> str:
-    """The meetingID that the server knows the meeting by."""
-    return key.meeting_id
+    """The meetingID that the server knows the meeting by: its own, or for a tenant's meeting one that is nobody else's.
+
+    The length of the tenant's id stands before it, so that no two keys make the same text.
+    """
+    if key.tenant == DEFAULT_TENANT:
+        return key.meeting_id
+    return sha256(f"{len(key.tenant)}:{key.tenant}:{key.meeting_id}".encode(errors="surrogatepass")).hexdigest()

@@ -5,16 +5,20 @@ follow, and overrides come last, as in Scalelite. Of two rules on one parameter 
 are put behind those of a wider one.
 """
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 # Metadata that Meetingpool adds to a create; neither callers nor rules may set it.
 OWN_METADATA_PREFIX = "meetingpool-"
 
-_OWN_PARAMETERS = f"meta_{OWN_METADATA_PREFIX}"
+_OWN_PARAMETERS = (f"meta_{OWN_METADATA_PREFIX}", "meta_tenant-")
 # What a call is found and verified by.
 _IDENTIFYING = {"meetingid": "meetingID", "checksum": "checksum"}
+
+_BROUGHT_ALONG = "userdata-"
+_ELEMENT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 
 # The greatest limit: what any BBB can hold.
 MAX_CAP = 10**9 - 1
@@ -73,6 +77,12 @@ def is_own_parameter(name: str) -> bool:
     return name.lower().startswith(_OWN_PARAMETERS)
 
 
+def can_be_shown(name: str) -> bool:
+    """Whether a parameter of join does no harm. What a person brings along becomes the name of an XML element, as it is."""
+    brought = name.removeprefix(_BROUGHT_ALONG)
+    return brought == name or bool(_ELEMENT_NAME.fullmatch(brought))
+
+
 def apply_rules(rules: Iterable[Rule], parameters: Mapping[str, str]) -> dict[str, str]:
     """What goes to the server for the `parameters` that came.
 
@@ -80,6 +90,9 @@ def apply_rules(rules: Iterable[Rule], parameters: Mapping[str, str]) -> dict[st
     came and for defaults: what is absent, no positive number, or greater becomes the maximum. An override beats everything,
     caps included.
     """
+    rules = tuple(rules)
+    if not rules:
+        return dict(parameters)
     of: dict[Operator, list[Rule]] = {operator: [] for operator in Operator}
     for rule in rules:
         of[rule.operator].append(rule)
@@ -92,11 +105,14 @@ def apply_rules(rules: Iterable[Rule], parameters: Mapping[str, str]) -> dict[st
     return result | _assigned(of[Operator.OVERRIDE])
 
 
-def first_filled(rules: Iterable[Rule], parameters: Mapping[str, str], name: str) -> str | None:
+def first_filled(rules: Sequence[Rule], parameters: Mapping[str, str], name: str) -> str | None:
     """The first value of `name` that is not blank: overrides, the parameter that came, defaults; of each the latest first.
 
     So a parameter is read that decides something before the call goes out. A removal only keeps it from the server.
     """
+    if not rules:
+        given = parameters.get(name, "")
+        return given if given.strip() else None
     latest_first = [rule for rule in rules if rule.name == name][::-1]
     overrides = [rule.value for rule in latest_first if rule.operator is Operator.OVERRIDE]
     defaults = [rule.value for rule in latest_first if rule.operator is Operator.DEFAULT]
@@ -118,7 +134,7 @@ def _require_settable(name: str) -> None:
     if not name or not name.isprintable():
         raise InvalidRule("a parameter has no usable name; write name=value, separated by commas")
     if is_own_parameter(name):
-        raise InvalidRule(f"{_OWN_PARAMETERS}* is Meetingpool's own; leave it out")
+        raise InvalidRule(f"{'* and '.join(_OWN_PARAMETERS)}* are Meetingpool's own; leave them out")
     if known := _IDENTIFYING.get(name.lower()):
         raise InvalidRule(f"{known} identifies the call and cannot be changed by a rule; leave it out")
 

@@ -19,23 +19,36 @@ class NoServerWithTag(NoServerAvailable):
 
 @dataclass(frozen=True, slots=True)
 class TagRequest:
-    """The tags a request asks for: a server with any of them; when `required`, no other will do."""
+    """The tags a request asks for: a server with any of them; when `required`, no other will do.
+
+    `within`: the tags of the servers that the tenant may use at all; None: any server.
+    """
 
     tags: frozenset[str] = frozenset()
     required: bool = False
+    within: frozenset[str] | None = None
 
     @classmethod
-    def parse(cls, text: str | None) -> "TagRequest":
+    def parse(cls, text: str | None, within: frozenset[str] | None = None) -> "TagRequest":
         """Reads `meta_server-tag`: tags separated by `;`, a trailing `!` for required, `none` for untagged servers."""
         value = (text or "").strip()
         required = value.endswith("!")
         tags = frozenset(filter(None, (tag.strip() for tag in value.removesuffix("!").split(";"))))
-        return cls(tags, required and bool(tags))
+        return cls(tags, required and bool(tags), within)
 
     def accepts(self, server: Server) -> bool:
-        if not self.tags:
-            return not server.tags
-        return bool(self.tags & server.tags) or (UNTAGGED in self.tags and not server.tags)
+        return self.accepts_instead(server) if not self.tags else self._allows(server) and _has_any(server, self.tags)
+
+    def accepts_instead(self, server: Server) -> bool:
+        """Whether the server will do when no tag is asked for, or no server has it: an untagged one, or any of the tenant's."""
+        return not server.tags if self.within is None else self._allows(server)
+
+    def tag_of(self, server: Server) -> str | None:
+        """The tag of the server that the request was about, else its first; None for an untagged server."""
+        return min(self.tags & server.tags or server.tags, default=None)
+
+    def _allows(self, server: Server) -> bool:
+        return self.within is None or _has_any(server, self.within)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,18 +69,22 @@ def choose_server(
 ) -> Choice:
     """The least loaded server that may take a new meeting; ties are drawn by `rng`.
 
-    Servers in `avoid` are not considered. A tag that is asked for but not required falls back to untagged servers.
-    Raises NoServerWithTag or NoServerAvailable.
+    Servers in `avoid` are not considered. A tag that is asked for but not required falls back to untagged servers, or to those
+    of the tenant. Raises NoServerWithTag or NoServerAvailable.
     """
     open_servers = [server for server in servers if server.takes_new_meetings and server.id not in avoid]
     candidates = [server for server in open_servers if request.accepts(server)]
     if not candidates and request.required:
         raise NoServerWithTag
     if not candidates:
-        candidates = [server for server in open_servers if not server.tags]
+        candidates = [server for server in open_servers if request.accepts_instead(server)]
     if not candidates:
         raise NoServerAvailable
     return _least_loaded(candidates, load_of, rng)
+
+
+def _has_any(server: Server, tags: frozenset[str]) -> bool:
+    return bool(tags & server.tags) or (UNTAGGED in tags and not server.tags)
 
 
 def _least_loaded(candidates: list[Server], load_of: Callable[[Server], float], rng: random.Random) -> Choice:

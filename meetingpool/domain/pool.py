@@ -8,22 +8,33 @@ import random
 from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import replace
+from hashlib import sha1
 
 from meetingpool.domain.meetings import Meeting, MeetingKey
 from meetingpool.domain.placement import Choice, NoServerAvailable, TagRequest, choose_server
 from meetingpool.domain.servers import AdminState, Health, Server, ServerId
 
+# So many meetings that are over are still known by their internal ids: what servers tell of them last comes late.
+REMEMBERED = 10_000
+
 
 class Pool:
-    """Servers and meetings by their keys. `load` here is the database's figure plus what this process adds to it."""
+    """Servers and meetings by their keys. `load` here is the database's figure plus what this process adds to it.
+
+    `is_current`: whatever others commit is known here a moment later. False while the database is away.
+    """
 
     def __init__(self) -> None:
+        self.is_current = False
         self.servers: dict[ServerId, Server] = {}
         self.meetings: dict[MeetingKey, Meeting] = {}
         self._by_host_id: dict[tuple[ServerId, str], MeetingKey] = {}
+        self._by_bridge: dict[str, MeetingKey] = {}
+        self._by_internal_id: dict[tuple[ServerId, str], MeetingKey] = {}
         self._promised: dict[ServerId, float] = {}
         self._refusing: set[ServerId] = set()
         self._changes: Counter[ServerId] = Counter()
+        self._changes_of: Counter[str] = Counter()
 
     def load_of(self, server: Server) -> float:
         return server.load + self._promised.get(server.id, 0.0)
@@ -53,6 +64,7 @@ class Pool:
         """Takes the given meetings, each with its host id, for all there are."""
         self.meetings.clear()
         self._by_host_id.clear()
+        self._by_bridge.clear()
         for meeting, host_id in meetings:
             self.put_meeting(meeting, host_id)
 
@@ -76,10 +88,15 @@ class Pool:
             return
         if known:
             self._by_host_id.pop((known.server_id, host_id), None)
+            self._release_bridge(known)
         if meeting != known:
             self._changes[meeting.server_id] += 1
+            self._changes_of[meeting.key.tenant] += 1
         self.meetings[meeting.key] = meeting
         self._by_host_id[meeting.server_id, host_id] = meeting.key
+        if meeting.voice_bridge:
+            self._by_bridge[meeting.voice_bridge] = meeting.key
+        self._remember(meeting, host_id)
 
     def forget_meeting(self, key: MeetingKey, generation: int, host_id: str) -> None:
         """Drops a meeting, unless it has been created again since."""
@@ -87,13 +104,46 @@ class Pool:
         if known and known.generation <= generation:
             del self.meetings[key]
             self._by_host_id.pop((known.server_id, host_id), None)
+            self._release_bridge(known)
             self._changes[known.server_id] += 1
+            self._changes_of[key.tenant] += 1
 
     def changes_on(self, server_id: ServerId) -> int:
         """Grows with every meeting of the server that is created, changed or forgotten."""
         return self._changes[server_id]
 
+    def changes_of(self, tenant: str) -> int:
+        """Grows with every meeting of the tenant that is created, changed or forgotten."""
+        return self._changes_of[tenant]
+
     def meeting_on(self, server_id: ServerId, host_id: str) -> Meeting | None:
         """The meeting that `server_id` carries under `host_id`; None for a copy that was re-assigned, or a stranger."""
         key = self._by_host_id.get((server_id, host_id))
         return self.meetings.get(key) if key else None
+
+    def meeting_was_on(self, server_id: ServerId, internal_id: str) -> MeetingKey | None:
+        """Whose meeting `server_id` has, or had lately, under its internal id; None for a copy that was re-assigned."""
+        known, begins_with = self._by_internal_id, internal_id.partition("-")[0]
+        key = known.get((server_id, internal_id)) or known.get((server_id, begins_with))
+        current = self.meetings.get(key) if key else None
+        return key if current is None or current.server_id == server_id else None
+
+    def meeting_with_bridge(self, bridge: str) -> Meeting | None:
+        """The meeting that callers get into by the number `bridge`."""
+        key = self._by_bridge.get(bridge)
+        return self.meetings.get(key) if key else None
+
+    def _remember(self, meeting: Meeting, host_id: str) -> None:
+        # BBB makes internal ids of the external one and the time, so the first part is known before the server has answered.
+        begins_with = sha1(host_id.encode(errors="surrogatepass"), usedforsecurity=False).hexdigest()
+        known = self._by_internal_id
+        for internal_id in filter(None, (begins_with, meeting.internal_id)):
+            known.pop((meeting.server_id, internal_id), None)
+            known[meeting.server_id, internal_id] = meeting.key
+        while len(known) > 2 * (len(self.meetings) + REMEMBERED):
+            del known[next(iter(known))]
+
+    def _release_bridge(self, meeting: Meeting) -> None:
+        # The number may have been given to another meeting meanwhile.
+        if meeting.voice_bridge and self._by_bridge.get(meeting.voice_bridge) == meeting.key:
+            del self._by_bridge[meeting.voice_bridge]

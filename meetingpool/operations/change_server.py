@@ -1,6 +1,6 @@
 """Changes what the administrator says of a server: its address, secret, multiplier, tags and region.
 
-Called by `servers set`; the checks of the values also by `servers add`.
+Called by `servers set`; the checks of the values also by `servers add`, that of tags also by `tenants`.
 """
 
 import re
@@ -40,7 +40,7 @@ def checked_values(
             raise InvalidServer("The load multiplier must be a number greater than 0; 2 makes each meeting count twice")
         values["load_multiplier"] = load_multiplier
     if tags is not None:
-        values["tags"] = _checked_tags(tags)
+        values["tags"] = checked_tags(tags)
     if region is not None:
         values["region"] = region.strip() or None
     return values
@@ -53,14 +53,15 @@ async def change_server(connection: Connection, name: str, values: dict[str, Any
     return server
 
 
+def checked_tags(tags: Collection[str]) -> list[str]:
+    """Sorted, and none twice. Raises InvalidServer."""
+    if wrong := [tag for tag in tags if not _TAG.fullmatch(tag)]:
+        raise InvalidServer(f"A tag must be a word without spaces, commas and exclamation marks, unlike {wrong[0]!r}")
+    return sorted(set(tags))
+
+
 def _checked_url(url: str) -> str:
     try:
         return normal_url(url)
     except ValueError as error:
         raise InvalidServer(str(error)) from None
-
-
-def _checked_tags(tags: Collection[str]) -> list[str]:
-    if wrong := [tag for tag in tags if not _TAG.fullmatch(tag)]:
-        raise InvalidServer(f"A tag must be a word without spaces, commas and exclamation marks, unlike {wrong[0]!r}")
-    return sorted(set(tags))

@@ -1,14 +1,19 @@
 """The life of one create: reserve, ask, confirm. Called by the gateway.
 
-A short transaction decides which server has the meeting; with none open, that server is asked; its answer is written. A
+One statement decides which server has the meeting; with no transaction open, that server is asked; its answer is written. A
 connection that was refused moves the reservation on. A lost reply pins the meeting to its server: a repeat goes there and
 nowhere else, until the server itself says that it has no such meeting, or is dead.
+
+A repeat for a meeting that is live, and was written down by this process a moment ago, writes nothing: what its server answers is
+compared with what is known, and only what is news goes to the database.
 """
 
+import asyncio
 import random
-from collections.abc import Awaitable, Callable
+import string
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from meetingpool.bbb.answers import Answer
@@ -16,27 +21,39 @@ from meetingpool.bbb.client import Body, Client
 from meetingpool.bbb.errors import NothingSent, OutcomeUnknown, RequestRejected, SecretRefused, ServerFailure
 from meetingpool.bbb.meetings import GENERATION_METADATA
 from meetingpool.clock import Clock
-from meetingpool.database import meetings
+from meetingpool.database import creates, meetings
+from meetingpool.database.creates import Attempt, MeetingTaken, Reservation, Said, Unplaced
 from meetingpool.database.engine import Database, DatabaseUnavailable
-from meetingpool.database.meetings import Attempt, MeetingTaken, Unplaced
 from meetingpool.database.servers import server_status
-from meetingpool.domain.meetings import MeetingKey, MeetingState, host_id_of
+from meetingpool.domain.callbacks import MARK_BITS, CallbackKind, callback_path, with_own_addresses
+from meetingpool.domain.meetings import DEFAULT_TENANT, MeetingKey, MeetingState, host_id_of
 from meetingpool.domain.placement import Choice, NoServerAvailable, TagRequest
 from meetingpool.domain.pool import Pool
+from meetingpool.domain.repeats import MARK, PASSWORDS, first_said, said_again, said_anew, says_other, to_remember
 from meetingpool.domain.servers import AdminState, Health, Server, ServerId
+from meetingpool.domain.tenants import Tenant
+from meetingpool.domain.voice_bridges import new_voice_bridge
 from meetingpool.logs import get_logger
+from meetingpool.operations.callback_addresses import callable_addresses
 from meetingpool.operations.end_meeting import EndFailed, end_unused
+from meetingpool.operations.recent_creates import RecentCreates
 from meetingpool.operations.record_polls import GRACE
+from meetingpool.outward import NOTHING_ALLOWED, AllowList
 
 # Losing a race costs one round trip; whoever loses this often takes the least loaded server as it is.
 PLACEMENT_ROUNDS = 6
 # A look at a server that may be gone waits no longer than this, in seconds.
 PROBE_TIMEOUT = 2.0
+SERVER_TAG = "meta_server-tag"
+LRS_METADATA = "secret-lrs-payload"
+# As BBB makes up passwords that a create lacks.
+_PASSWORD_LETTERS = string.ascii_letters + string.digits
+_PASSWORD_LENGTH = 8
 
 log = get_logger()
 
-Parameters = list[tuple[str, str]]
-Place = Callable[..., Awaitable[Attempt]]
+Parameters = Mapping[str, str]
+Place = Callable[[Database, Reservation], Awaitable[Attempt]]
 
 
 class CreateFailed(Exception):
@@ -45,17 +62,29 @@ class CreateFailed(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Create:
-    """A verified create call. `parameters` as they go to the server, without what Meetingpool adds."""
+    """A verified create call. `parameters` as the tenant's rules leave them, without what Meetingpool adds.
+
+    `voice_bridge`: the one that is to be tried first; `base_url`: where servers reach this installation; `lrs`: what the server
+    needs to send learning records, as JSON.
+    """
 
     key: MeetingKey
     parameters: Parameters
+    tenant: Tenant
+    base_url: str
     tags: TagRequest = field(default_factory=TagRequest)
     body: Body | None = None
+    voice_bridge: str | None = None
+    lrs: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeetingPlacer:
-    """Places meetings for one process. `expected_users`: counted on a server for a meeting that nobody has joined yet."""
+    """Places meetings for one process. `expected_users`: counted on a server for a meeting that nobody has joined yet.
+
+    `callback_key` signs the addresses that servers call back; `callback_allow`: where front ends' addresses may lead although it
+    is not out in the world; `secrets_rng` makes up what nobody may guess.
+    """
 
     database: Database
     client: Client
@@ -64,23 +93,29 @@ class MeetingPlacer:
     rng: random.Random
     response_timeout: float
     expected_users: float
+    callback_key: bytes
+    callback_allow: AllowList = NOTHING_ALLOWED
+    voice_bridge_length: int = 9
+    secrets_rng: random.Random = field(default_factory=random.SystemRandom)
+    recent: RecentCreates = field(default_factory=RecentCreates)
 
     async def create(self, create: Create) -> Answer:
         """The answer of the server that has the meeting, or took it now.
 
-        Raises NoServerAvailable or NoServerWithTag when no server can, CreateFailed when its own does not answer (the
-        meeting stays with it), DatabaseUnavailable.
+        Raises NoServerAvailable or NoServerWithTag when no server can, TenantFull when the tenant may have no more, CreateFailed
+        when the meeting's own server does not answer (the meeting stays with it), DatabaseUnavailable.
         """
         deadline = self.clock.monotonic() + self.response_timeout
         refused: set[ServerId] = set()
-        attempt = await self._begin(create, refused)
+        attempt = self._recently_begun(create) or await self._begin(create, refused)
         while True:
             if self.clock.monotonic() >= deadline:
                 # By now a poll may take the meeting for gone: too late to send anything.
                 await self._withdraw(attempt)
                 raise CreateFailed
             try:
-                answer = await self._ask(create, attempt, deadline)
+                attempt, sent = await self._described(create, attempt)
+                answer = await self._ask(create, attempt, sent, deadline)
             except (NothingSent, SecretRefused):
                 refused.add(attempt.meeting.server_id)
                 attempt = await self._move_on(create, attempt, refused)
@@ -91,25 +126,67 @@ class MeetingPlacer:
                 await self._pin(attempt, error)
                 raise CreateFailed from error
             else:
-                return await self._settle(attempt, answer)
+                return await self._settle(attempt, sent, answer)
+
+    def _recently_begun(self, create: Create) -> Attempt | None:
+        """The attempt that this process wrote down a moment ago, if the meeting is still as it was then, and healthy."""
+        attempt = self.recent.find(create.key, self.clock.monotonic())
+        if attempt is None or not self._is_unchanged(attempt) or says_other(create.parameters, attempt.parameters):
+            return None
+        server = self.pool.servers.get(attempt.meeting.server_id)
+        return attempt if server and server.takes_new_meetings else None
+
+    def _is_unchanged(self, attempt: Attempt) -> bool:
+        """Whether the meeting is live and, by all that this process is told, the same on the same server as at `attempt`."""
+        known = self.pool.meetings.get(attempt.meeting.key)
+        return (
+            self.pool.is_current
+            and known is not None
+            and known.state is MeetingState.LIVE
+            and (known.generation, known.internal_id) == (attempt.meeting.generation, attempt.meeting.internal_id)
+        )
 
     async def _begin(self, create: Create, avoid: set[ServerId]) -> Attempt:
         """A committed attempt: the meeting's own server where it has one, else a new reservation."""
+        bridge = create.voice_bridge
         for _ in range(PLACEMENT_ROUNDS):
             if create.key not in self.pool.meetings:
                 with suppress(MeetingTaken):
-                    return await self._place(create.tags, avoid, partial(meetings.reserve, key=create.key))
-            async with self.database.transaction() as connection:
-                attempt = await meetings.touch(connection, create.key)
+                    return await self._reserve(create, avoid, bridge)
+                # It may have been taken by another meeting.
+                bridge = None
+            began = self.clock.monotonic()
+            attempt = await creates.touch(self.database, create.key)
             if attempt is None:
                 self._forget(create.key)
                 continue
             self.pool.put_meeting(attempt.meeting, host_id_of(create.key))
+            self.recent.note(attempt, began)
             try:
                 return await self._leave_gone_server(create, attempt, avoid)
             except MeetingTaken:
                 await self._refresh(attempt.meeting.server_id)
         raise CreateFailed
+
+    async def _reserve(self, create: Create, avoid: set[ServerId], bridge: str | None) -> Attempt:
+        parameters = first_said(
+            create.parameters,
+            voice_bridge=bridge or new_voice_bridge(self.secrets_rng, self.voice_bridge_length),
+            mark=self._new_mark(),
+            new_password=self._new_password,
+        )
+        said = Said(parameters=parameters, callbacks=self._callbacks(create.key, create.parameters))
+        limit = create.tenant.max_meetings
+        return await self._place(create.tags, avoid, partial(creates.reserve, key=create.key, said=said, max_meetings=limit))
+
+    def _callbacks(self, key: MeetingKey, parameters: Parameters) -> dict[str, str]:
+        return callable_addresses(key, parameters, self.callback_allow)
+
+    def _new_mark(self) -> str:
+        return f"{self.secrets_rng.getrandbits(MARK_BITS):0{MARK_BITS // 4}x}"
+
+    def _new_password(self) -> str:
+        return "".join(self.secrets_rng.choices(_PASSWORD_LETTERS, k=_PASSWORD_LENGTH))
 
     async def _leave_gone_server(self, create: Create, attempt: Attempt, avoid: set[ServerId]) -> Attempt:
         """Moves a meeting off a server that takes no new ones, if there is positive evidence that it is not there.
@@ -120,25 +197,47 @@ class MeetingPlacer:
         if server.takes_new_meetings:
             return attempt
         told = await self._says_not_found(server, attempt)
-        if told or (told is None and server.health is Health.DEAD):
-            moved = await self._place(
-                create.tags, {*avoid, server.id}, partial(meetings.move_gone, attempt=attempt, told=bool(told))
-            )
+        is_gone = told and attempt.quiet_for > self.response_timeout + GRACE
+        if is_gone or (told is None and server.health is Health.DEAD):
+            move = partial(creates.move_gone, attempt=attempt, said=Said(), told=bool(is_gone))
+            moved = await self._place(create.tags, {*avoid, server.id}, move)
             log.info("meeting_reassigned", meeting=create.key.meeting_id, left=server.id, server=moved.meeting.server_id)
-            return moved
+            return replace(moved, is_anew=True)
         if server.admin_state is AdminState.DISABLED:
             await self._withdraw(attempt)
             raise CreateFailed
         return attempt
 
     async def _says_not_found(self, server: Server, attempt: Attempt) -> bool | None:
-        """The server's own word, which counts once no earlier create can be on its way; None when it does not answer."""
+        """The server's own word; None when it does not answer. An earlier create may still be on its way to it."""
         parameters = [("meetingID", host_id_of(attempt.meeting.key))]
         try:
             found = await self.client.call(server.url, server.secret, "getMeetingInfo", parameters, deadline=PROBE_TIMEOUT)
         except ServerFailure:
             return None
-        return found.message_key == "notFound" and attempt.quiet_for > self.response_timeout + GRACE
+        return found.message_key == "notFound"
+
+    async def _described(self, create: Create, attempt: Attempt) -> tuple[Attempt, Parameters]:
+        """What this create says: as the first one did, unless that meeting is over and its server is to make a new one.
+
+        A new description is written before it is sent, for the reply may be lost.
+        """
+        if not attempt.parameters:
+            # Written by a version that did not keep them.
+            return attempt, create.parameters
+        is_ending = attempt.meeting.state is MeetingState.ENDING
+        if not (attempt.is_anew or is_ending or await self._is_over(create, attempt)):
+            return attempt, said_again(create.parameters, attempt.parameters)
+        sent = said_anew(create.parameters, attempt.parameters, mark=self._new_mark())
+        said = Said(parameters=to_remember(sent), callbacks=self._callbacks(create.key, sent))
+        await creates.describe(self.database, attempt, said)
+        return replace(attempt, parameters=said.parameters, is_anew=False), sent
+
+    async def _is_over(self, create: Create, attempt: Attempt) -> bool:
+        """Whether a live meeting that the caller describes in another way has ended, and nobody knows of it yet."""
+        if attempt.meeting.state is not MeetingState.LIVE or not says_other(create.parameters, attempt.parameters):
+            return False
+        return bool(await self._says_not_found(self._server_of(attempt), attempt))
 
     async def _move_on(self, create: Create, attempt: Attempt, refused: set[ServerId]) -> Attempt:
         """The next best server for a reservation whose server refused the connection.
@@ -151,7 +250,9 @@ class MeetingPlacer:
         if attempt.meeting.state is not MeetingState.RESERVING:
             raise CreateFailed
         try:
-            return await self._place(create.tags, refused, partial(meetings.move_refused, attempt=attempt))
+            sent = said_again(create.parameters, attempt.parameters)
+            said = Said(parameters=attempt.parameters, callbacks=self._callbacks(create.key, sent))
+            return await self._place(create.tags, refused, partial(creates.move_refused, attempt=attempt, said=said))
         except MeetingTaken:
             await self._withdraw(attempt)
         except NoServerAvailable:
@@ -175,16 +276,17 @@ class MeetingPlacer:
 
     async def _try_place(self, choice: Choice, place: Place, ceiling: float) -> Attempt:
         server = choice.server
-        promised = self.expected_users * server.load_multiplier
+        promised, began = self.expected_users * server.load_multiplier, self.clock.monotonic()
         self.pool.promise(server.id, promised)
         try:
-            async with self.database.transaction() as connection:
-                attempt = await place(connection, server_id=server.id, ceiling=ceiling, expected=self.expected_users)
+            wanted = Reservation(server_id=server.id, ceiling=ceiling, expected=self.expected_users)
+            attempt = await place(self.database, wanted)
         finally:
             self.pool.promise(server.id, -promised)
         if attempt.server_load is not None:
             self.pool.set_load(server.id, attempt.server_load)
         self.pool.put_meeting(attempt.meeting, host_id_of(attempt.meeting.key))
+        self.recent.note(attempt, began)
         return attempt
 
     async def _refresh(self, server_id: ServerId) -> None:
@@ -196,57 +298,87 @@ class MeetingPlacer:
         load, health, admin_state = status
         self.pool.set_status(server_id, load=load, health=health, admin_state=admin_state)
 
-    async def _ask(self, create: Create, attempt: Attempt, deadline: float) -> Answer:
+    async def _ask(self, create: Create, attempt: Attempt, sent: Parameters, deadline: float) -> Answer:
         """Sends the create, with no transaction open. A connection that broke is tried once more on the same server."""
         try:
-            return await self._send(create, attempt, deadline)
+            return await self._send(create, attempt, sent, deadline)
         except OutcomeUnknown:
             if deadline - self.clock.monotonic() < 0.1:
                 raise
         # The first request may have been carried out: whatever turns the second away does not undo that.
         try:
-            answer = await self._send(create, attempt, deadline)
+            answer = await self._send(create, attempt, sent, deadline)
         except (NothingSent, RequestRejected) as error:
             raise OutcomeUnknown(str(error)) from error
         if _is_refusal(answer):
-            raise OutcomeUnknown(f"the repeated create was refused: {answer.message_key}")
+            raise OutcomeUnknown("the repeated create was refused")
         return answer
 
-    async def _send(self, create: Create, attempt: Attempt, deadline: float) -> Answer:
+    async def _send(self, create: Create, attempt: Attempt, sent: Parameters, deadline: float) -> Answer:
         server = self._server_of(attempt)
-        added = [(f"meta_{GENERATION_METADATA}", str(attempt.meeting.generation))]
+        parameters = self._with_own(create, attempt, sent, server)
+        if create.lrs:
+            parameters[f"meta_{LRS_METADATA}"] = await _encrypted(create.lrs, server.secret)
         remaining = max(0.05, deadline - self.clock.monotonic())
         return await self.client.call(
-            server.url, server.secret, "create", [*create.parameters, *added], deadline=remaining, body=create.body
+            server.url, server.secret, "create", parameters.items(), deadline=remaining, body=create.body
         )
 
-    async def _settle(self, attempt: Attempt, answer: Answer) -> Answer:
+    def _with_own(self, create: Create, attempt: Attempt, sent: Parameters, server: Server) -> dict[str, str]:
+        """The parameters as the server gets them: its own id of the meeting, our addresses, and metadata of ours."""
+        # Meetings of an earlier version have no mark.
+        generation, mark = attempt.meeting.generation, int(sent.get(MARK, "0"), 16)
+
+        def address_of(kind: CallbackKind) -> str:
+            return create.base_url + callback_path(self.callback_key, generation, kind, mark)
+
+        parameters = with_own_addresses(sent, address_of)
+        parameters["meetingID"] = host_id_of(create.key)
+        if parent := parameters.get("parentMeetingID"):
+            parameters["parentMeetingID"] = host_id_of(MeetingKey(create.key.tenant, parent))
+        parameters[f"meta_{GENERATION_METADATA}"] = str(generation)
+        if parameters.pop(SERVER_TAG, None) is not None and (tag := create.tags.tag_of(server)):
+            parameters[SERVER_TAG] = tag
+        if create.key.tenant != DEFAULT_TENANT:
+            parameters |= {"meta_tenant-id": create.tenant.id, "meta_tenant-name": create.tenant.name}
+        return parameters
+
+    async def _settle(self, attempt: Attempt, sent: Parameters, answer: Answer) -> Answer:
         """Writes what the server said. A refusal drops the reservation, unless another create of it is under way."""
         internal_id = answer.text("internalMeetingID")
         if _is_refusal(answer):
             await self._withdraw(attempt)
         elif internal_id:
-            await self._confirm(attempt, answer, internal_id)
+            # The server made up what nobody gave.
+            said = to_remember(sent) | {name: given for name in PASSWORDS if (given := answer.text(name))}
+            learnt = said if said != attempt.parameters else None
+            if learnt or internal_id != attempt.meeting.internal_id or not self._is_unchanged(attempt):
+                await self._confirm(attempt, answer, internal_id, learnt)
         return answer
 
-    async def _confirm(self, attempt: Attempt, answer: Answer, internal_id: str) -> None:
+    async def _confirm(self, attempt: Attempt, answer: Answer, internal_id: str, learnt: Parameters | None) -> None:
         """Writes that the server has the meeting, known or new. Raises CreateFailed when it is no longer that server's."""
         try:
-            async with self.database.transaction() as connection:
-                meeting = await meetings.confirm(connection, attempt, internal_id)
-                current = meeting or await meetings.find_meeting(connection, attempt.meeting.key)
+            meeting = await creates.confirm(self.database, attempt, internal_id, learnt=learnt)
         except DatabaseUnavailable:
             # The reservation is committed and names this server; the next poll finds the meeting there.
             log.warning("create_not_confirmed", meeting=attempt.meeting.key.meeting_id, server=attempt.meeting.server_id)
             return
         if meeting is None:
-            # The server was given up while it was answering: the meeting is not ours to announce.
-            log.warning("create_overtaken", meeting=attempt.meeting.key.meeting_id, server=attempt.meeting.server_id)
+            await self._give_up_overtaken(attempt, answer, internal_id)
+            raise CreateFailed
+        self.pool.put_meeting(meeting, host_id_of(meeting.key))
+        self.recent.update(replace(attempt, meeting=meeting, parameters=learnt or attempt.parameters))
+
+    async def _give_up_overtaken(self, attempt: Attempt, answer: Answer, internal_id: str) -> None:
+        """The server was given up while it was answering: the meeting is not ours to announce."""
+        log.warning("create_overtaken", meeting=attempt.meeting.key.meeting_id, server=attempt.meeting.server_id)
+        with suppress(DatabaseUnavailable):
+            async with self.database.transaction() as connection:
+                current = await meetings.find_meeting(connection, attempt.meeting.key)
             is_new = answer.message_key != "duplicateWarning"
             if is_new and current is not None and current.server_id != attempt.meeting.server_id:
                 await self._end_copy(attempt, internal_id)
-            raise CreateFailed
-        self.pool.put_meeting(meeting, host_id_of(meeting.key))
 
     async def _end_copy(self, attempt: Attempt, internal_id: str) -> None:
         """Ends what this create made on a server that is no longer the meeting's, unless somebody is in it already."""
@@ -272,8 +404,7 @@ class MeetingPlacer:
         """This create did not reach its server. Says so on the reservation, and drops it if nobody else is at it."""
         if attempt.meeting.state is not MeetingState.RESERVING:
             return
-        async with self.database.transaction() as connection:
-            dropped = await meetings.withdraw(connection, attempt)
+        dropped = await creates.withdraw(self.database, attempt)
         if dropped:
             self.pool.forget_meeting(attempt.meeting.key, attempt.meeting.generation, host_id_of(attempt.meeting.key))
 
@@ -286,6 +417,14 @@ class MeetingPlacer:
         if server is None:
             raise CreateFailed
         return server
+
+
+async def _encrypted(lrs: str, secret: str) -> str:
+    # Imported by those who need it only: the library is large.
+    from meetingpool.bbb.lrs import lrs_payload
+
+    # Slow on purpose, as derivations of keys are: not on the event loop.
+    return await asyncio.to_thread(lrs_payload, lrs, secret)
 
 
 def _is_refusal(answer: Answer) -> bool:

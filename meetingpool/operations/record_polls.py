@@ -16,8 +16,10 @@ from meetingpool.domain.load import Expectation, server_load
 from meetingpool.domain.meetings import MeetingKey, ReportedMeeting
 from meetingpool.domain.servers import AdminState, Health, ServerId
 
+# Creates of a live meeting within this many seconds of one that was written down need not be written down again.
+TOUCH_LASTS = 5.0
 # A create may be on its way for the whole response timeout; this much more is left for what clocks and queues add.
-GRACE = 5.0
+GRACE = 5.0 + TOUCH_LASTS
 # A cordoned server is retired when this many polls in a row found it empty.
 EMPTY_POLLS_TO_RETIRE = 2
 

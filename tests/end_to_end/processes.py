@@ -6,7 +6,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -40,9 +40,11 @@ def free_port() -> int:
 
 
 @asynccontextmanager
-async def gateway_process(database_url: str, port: int | None = None, **environment: str) -> AsyncIterator[GatewayProcess]:
-    """A gateway process that is ready; killed at the end if it has not been stopped."""
-    gateway = await start_gateway(database_url, port or free_port(), **environment)
+async def gateway_process(
+    database_url: str, port: int | None = None, *, within: Sequence[str] = (), **environment: str
+) -> AsyncIterator[GatewayProcess]:
+    """A gateway process that is ready, run by the command `within` if any; killed at the end if it has not been stopped."""
+    gateway = await start_gateway(database_url, port or free_port(), within=within, **environment)
     try:
         yield gateway
     finally:
@@ -51,7 +53,7 @@ async def gateway_process(database_url: str, port: int | None = None, **environm
             await gateway.process.wait()
 
 
-async def start_gateway(database_url: str, port: int, **environment: str) -> GatewayProcess:
+async def start_gateway(database_url: str, port: int, *, within: Sequence[str] = (), **environment: str) -> GatewayProcess:
     settings = {
         "MEETINGPOOL_DATABASE_URL": database_url,
         "MEETINGPOOL_PORT": str(port),
@@ -61,7 +63,7 @@ async def start_gateway(database_url: str, port: int, **environment: str) -> Gat
         **environment,
     }
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "gateway", env=os.environ | settings, stderr=asyncio.subprocess.PIPE
+        *within, sys.executable, "-m", "gateway", env=os.environ | settings, stderr=asyncio.subprocess.PIPE
     )
     await _until_listening(process)
     return GatewayProcess(port, process)

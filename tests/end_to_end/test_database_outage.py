@@ -38,7 +38,7 @@ async def test_known_meetings_work_while_the_database_is_stopped(data_dir: Path)
         embedded = await asyncio.to_thread(acquire_embedded, data_dir, durable=False)
         try:
             async with asyncio.timeout(5):
-                while not front_end.gateway.view.current:
+                while not front_end.gateway.view.pool.is_current:
                     await asyncio.sleep(0.05)
             assert succeeded(await front_end.create("new"))
         finally:

@@ -239,7 +239,7 @@ async def test_a_server_list_that_could_not_be_read_at_once_is_read_again(pool: 
     server = pool.fleet.servers[0]
     blocking = await pool.database.engine.connect()
     await blocking.execute(text("LOCK TABLE servers IN ACCESS EXCLUSIVE MODE"))
-    view._servers_changed.set()  # noqa: SLF001
+    view._changed.set()  # noqa: SLF001
     async with asyncio.timeout(12):
         while not view._database.checked_out:  # noqa: SLF001
             await asyncio.sleep(0.05)

@@ -10,7 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from meetingpool.bbb.checksum import Algorithm, matching_secret, sign
-from meetingpool.bbb.errors import ApiError
+from meetingpool.bbb.errors import ApiError, ChecksumError
 from meetingpool.bbb.query import encode, read_parameters, signed_as_java, split_query
 
 CLIENTS: dict[str, Callable[[str], str]] = {
@@ -25,7 +25,7 @@ CHECKSUM = b"0123456789" * 4
 
 
 def as_used(text: str) -> str:
-    return re.sub(r"[\x00-\x1f\x7f]", "", text).strip()
+    return re.sub(r"[\x00-\x1f\x7f\ufffe\uffff]", "", text).strip()
 
 
 values = st.text(max_size=30).map(as_used)
@@ -140,4 +140,13 @@ def test_form_is_signed_alike_in_any_order_and_encoding(parameters: dict[str, st
         for encoder in (CLIENTS["JavaScript"], CLIENTS["PHP"])
     )
 
+    # Names are not encoded in what BBB signs: one that holds a separator could be read in two ways.
+    assume(not any(separator in name for name in parameters for separator in "&="))
     assert signed_as_java(one) == signed_as_java(other)
+
+
+@given(parameters=parameter_maps, name=st.sampled_from(["a&b", "a=b", "guest=true&guestx"]))
+def test_form_whose_names_could_be_read_in_two_ways_is_refused(parameters: dict[str, str], name: str) -> None:
+    encoded = [f"{quote(key, safe='')}={quote(value, safe='')}".encode() for key, value in {**parameters, name: "1"}.items()]
+    with pytest.raises(ChecksumError):
+        signed_as_java(encoded)

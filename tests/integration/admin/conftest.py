@@ -9,8 +9,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from admin.app import app
+from meetingpool.database.creates import Reservation, Said, confirm, reserve
 from meetingpool.database.engine import Database
-from meetingpool.database.meetings import confirm, reserve
 from meetingpool.domain.meetings import DEFAULT_TENANT, MeetingKey
 from meetingpool.domain.servers import ServerId
 from simulator.fleet import Fleet
@@ -74,10 +74,9 @@ async def pool(fleet: Fleet, meetingpool: CommandLine) -> Fleet:
 def placed(pool: Fleet, database: Database) -> Placed:
     async def place(meeting_id: str, server_id: str, *, people: int = 0) -> SimulatedMeeting:
         meeting = pool.servers["ab".index(server_id)].create_meeting(meeting_id, people=people)
-        async with database.transaction() as connection:
-            key = MeetingKey(DEFAULT_TENANT, meeting_id)
-            attempt = await reserve(connection, key, ServerId(server_id), ceiling=float("inf"), expected=1.0)
-            await confirm(connection, attempt, meeting.internal_id)
+        wanted = Reservation(server_id=ServerId(server_id), ceiling=float("inf"), expected=1.0)
+        attempt = await reserve(database, wanted, key=MeetingKey(DEFAULT_TENANT, meeting_id), said=Said())
+        await confirm(database, attempt, meeting.internal_id)
         return meeting
 
     return place

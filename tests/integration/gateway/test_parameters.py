@@ -21,7 +21,8 @@ async def created(database_url: str, came: dict[str, str], **settings: Any) -> d
     """What reached the server of a create, without what every create holds."""
     async with running_pool(database_url, servers=1, **settings) as pool:
         assert succeeded(await (await pool.front_end()).create("room", **came))
-        always = {"meetingID", "name", "checksum", "meta_meetingpool-generation"}
+        always = {"meetingID", "name", "checksum", "meta_meetingpool-generation", "meta_meetingpool-mark", "meetingEndedURL"}
+        always |= {"attendeePW", "moderatorPW", "voiceBridge"}
         return {name: value for name, value in received(pool).items() if name not in always}
 
 

@@ -29,8 +29,8 @@ async def test_a_gateway_whose_listening_connection_was_cut_catches_up(pool: Run
             text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE '%listener'")
         )
     await there.create("missed")
-    await until(lambda: not view.current)
-    await until(lambda: view.current)
+    await until(lambda: not view.pool.is_current)
+    await until(lambda: view.pool.is_current)
     assert [key.meeting_id for key in view.pool.meetings] == ["missed"]
 
 

@@ -60,6 +60,24 @@ def test_scenario_is_stopped_in_the_middle_without_a_word() -> None:
     assert (process.returncode, errors) == (0, "")
 
 
+def test_servers_can_be_without_webhooks_and_impatient() -> None:
+    with simulator("--servers", "1", "--no-webhooks", "--retry-factor", "0.5") as process:
+        assert process.stdout is not None
+        url = json.loads(process.stdout.readline())["url"]
+        state = httpx.get(url.replace("/bigbluebutton/api/", "/simulator/state"), trust_env=False).json()
+
+    assert (state["has_webhooks"], state["retry_factor"]) == (False, 0.5)
+
+
+def test_help_tells_of_the_calls_to_others_and_of_the_control() -> None:
+    with simulator("--help") as process:
+        told, _ = process.communicate(timeout=5)
+
+    assert process.returncode == 0
+    for word in ("meetingEndedURL", "hooks/create", "PUT outward-faults", "POST recordings", "POST events"):
+        assert word in told
+
+
 def test_taken_port_is_told_in_a_sentence() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

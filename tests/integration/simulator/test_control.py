@@ -2,15 +2,18 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 import httpx
 import pytest
 
 from meetingpool.bbb.client import signed_url
-from simulator.faults import Faults
+from simulator.faults import Faults, OutwardFaults
 from simulator.fleet import Fleet
+from simulator.outward_calls import OutwardKind
 from simulator.server import SimulatedServer
+from tests.integration.simulator.receiving import Receiver, eventually
 
 
 @pytest.fixture
@@ -23,6 +26,10 @@ async def server() -> AsyncIterator[SimulatedServer]:
 async def control(server: SimulatedServer) -> AsyncIterator[httpx.AsyncClient]:
     async with httpx.AsyncClient(base_url=f"{server.origin}/simulator", timeout=2, trust_env=False) as opened:
         yield opened
+
+
+def _has_faults(server: SimulatedServer, faults: Faults) -> bool:
+    return server.faults == faults
 
 
 async def test_state_tells_what_is_on_the_server(server: SimulatedServer, control: httpx.AsyncClient) -> None:
@@ -44,7 +51,7 @@ async def test_faults_are_set_and_do_not_touch_the_control(server: SimulatedServ
         ({}, Faults()),
     ):
         assert (await control.put("/faults", json=values)).status_code == 200
-        await _eventually(lambda faults=faults: server.faults == faults)
+        await eventually(partial(_has_faults, server, faults))
 
 
 @pytest.mark.parametrize(
@@ -54,6 +61,17 @@ async def test_faults_are_set_and_do_not_touch_the_control(server: SimulatedServ
         ("PUT", "/faults", {"seconds": -1}, "'seconds' must be a number of seconds."),
         ("PUT", "/faults", [], "Send a JSON object."),
         ("PUT", "/clock", {"offset": "1"}, "'offset' must be a number of seconds."),
+        ("PUT", "/outward-faults", {"hang": True}, "There is no fault named 'hang'."),
+        ("PUT", "/outward", {"strict": False}, "There is no setting 'strict'."),
+        ("PUT", "/outward", {"retry_factor": -1}, "'retry_factor' must be a number, 0 or more."),
+        ("PUT", "/outward", {"has_webhooks": 1}, "'has_webhooks' must be true or false."),
+        ("PUT", "/outward", {"hook_algorithm": "md5"}, "'hook_algorithm' must be null or one of sha1, sha256, sha384, sha512."),
+        ("POST", "/recordings", {"record_id": "x"}, "'format' must be a text."),
+        ("POST", "/recordings", {"record_id": "x", "format": "video"}, "No meeting with that id has ended here."),
+        ("POST", "/events", {"id": "user-left"}, "'meeting' must be a text."),
+        ("POST", "/events", {"id": "user-left", "meeting": "x", "raw": 1}, "'raw' must be a JSON object."),
+        ("POST", "/events", {"id": "x", "meeting": "x", "attributes": {"meeting": 1}}, "'meeting' must be a JSON object."),
+        ("POST", "/events", {"id": "user-left", "meeting": "x"}, "No meeting with that id is or was here."),
         ("POST", "/restart", {}, "Say whether the meetings survive: 'keep_state' must be true or false."),
     ],
 )
@@ -85,7 +103,7 @@ async def test_restart_without_state_forgets_the_meetings(server: SimulatedServe
 
     assert (await control.post("/restart", json={"keep_state": False})).json() == {"done": True}
 
-    await _eventually(lambda: not server.meetings)
+    await eventually(lambda: not server.meetings)
 
 
 async def test_clock_offset_moves_the_servers_own_time(server: SimulatedServer, control: httpx.AsyncClient) -> None:
@@ -96,15 +114,43 @@ async def test_clock_offset_moves_the_servers_own_time(server: SimulatedServer, 
     assert server.epoch() < before - 86_000
 
 
+async def test_outward_settings_and_faults_are_set_and_told(server: SimulatedServer, control: httpx.AsyncClient) -> None:
+    await control.put("/outward", json={"retry_factor": 0.5, "has_webhooks": False, "hook_algorithm": None})
+    await control.put("/outward-faults", json={"never": True, "kinds": ["webhook"]})
+
+    assert (server.retry_factor, server.has_webhooks, server.hook_algorithm) == (0.5, False, None)
+    assert server.outward_faults == OutwardFaults(never=True, kinds=frozenset({OutwardKind.WEBHOOK}))
+    state = (await control.get("/state")).json()
+    assert (state["retry_factor"], state["has_webhooks"], state["hook_algorithm"], state["hooks"]) == (0.5, False, None, 0)
+    assert state["outward_faults"]["kinds"] == ["webhook"]
+
+
+async def test_mistake_in_one_setting_changes_none(server: SimulatedServer, control: httpx.AsyncClient) -> None:
+    assert (await control.put("/outward", json={"has_webhooks": False, "retry_factor": "1"})).status_code == 400
+
+    assert server.has_webhooks
+
+
+async def test_recordings_and_events_are_sent_when_the_control_says_so(
+    server: SimulatedServer, control: httpx.AsyncClient
+) -> None:
+    async with Receiver.running() as receiver:
+        meeting = server.create_meeting("room", metadata={"bbb-recording-ready-url": f"{receiver.origin}/ready"})
+        server.end(meeting)
+        await control.post("/recordings", json={"record_id": meeting.internal_id, "format": "presentation"})
+        assert (await receiver.next()).target == "/ready"
+
+        server.add_hook(f"{receiver.origin}/hook")
+        event = {"id": "rap-published", "meeting": "room", "attributes": {"format": "presentation"}}
+        await control.post("/events", json=event)
+        assert b"rap-published" in (await receiver.next()).body
+
+        await eventually(lambda: server.outward_counts["webhook_delivered"])
+        counts = (await control.get("/state")).json()["outward"]
+        assert counts["recording_ready_attempted"] == counts["webhook_attempted"] == 1
+
+
 async def test_other_paths_are_not_there(server: SimulatedServer, control: httpx.AsyncClient) -> None:
     assert (await control.get("/nothing")).status_code == 404
     assert (await control.get(f"{server.origin}/")).status_code == 404
     assert (await control.get(signed_url(server.url, server.secret, "noSuchCall", ()))).status_code == 404
-
-
-async def _eventually(condition: Any) -> None:
-    for _ in range(100):
-        if condition():
-            return
-        await asyncio.sleep(0.01)
-    pytest.fail("it did not happen")

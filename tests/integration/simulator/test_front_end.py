@@ -11,8 +11,10 @@ from simulator.fleet import Fleet
 from simulator.front_end import FrontEnd
 from simulator.scenario import Scenario, Wave
 from simulator.server import SimulatedServer
+from tests.integration.simulator.receiving import eventually
 
-SCENARIO = Scenario(wave=(Wave(at=0, classes=3, spread=5, people=(4, 4), join_within=5, stay=(20, 30), end_when_empty=True),))
+# Everybody is there together for half a second of real time at least.
+SCENARIO = Scenario(wave=(Wave(at=0, classes=3, spread=5, people=(4, 4), join_within=5, stay=(60, 70), end_when_empty=True),))
 SPEED = 100
 
 
@@ -24,10 +26,9 @@ async def test_people_come_by_the_redirects_and_leave_again() -> None:
     async with Fleet.running(servers=1) as fleet, Client() as client:
         server = fleet.servers[0]
         playing = front_end(client, server)
-        task = asyncio.create_task(playing.play())
-        await asyncio.sleep(0.15)
-        assert server.people_count == 12
-        await task
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(playing.play())
+            await eventually(lambda: server.people_count == 12)
 
     assert playing.counts == {"create": 3, "join": 12, "leave": 12, "end": 3}
     assert server.count("html5client") == 12
@@ -39,7 +40,7 @@ async def test_repeating_scenario_uses_the_same_meetings_again() -> None:
     async with Fleet.running(servers=1) as fleet, Client() as client:
         playing = front_end(client, fleet.servers[0], scenario)
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(playing.play(), timeout=0.9)
+            await asyncio.wait_for(playing.play(), timeout=1.5)
 
     assert playing.counts["create"] >= 6
     assert playing.counts["create_failed"] == 0

@@ -1,6 +1,6 @@
 import pytest
 
-from meetingpool.bbb.answers import read_answer, without_own_metadata
+from meetingpool.bbb.answers import as_given, read_answer, with_client_id
 from meetingpool.bbb.errors import UnusableAnswer
 
 
@@ -47,6 +47,13 @@ def test_anything_but_one_complete_response_with_a_returncode_is_unusable(docume
         read_answer(document)
 
 
+_A_PERSONS = b"<customdata><endcallbackurl>a person's own</endcallbackurl></customdata>"
+
+
+def _given(address: bytes) -> bytes:
+    return b"<meetingpool-given-endcallbackurl>%s</meetingpool-given-endcallbackurl>" % address
+
+
 @pytest.mark.parametrize(
     ("document", "for_clients"),
     [
@@ -59,8 +66,17 @@ def test_anything_but_one_complete_response_with_a_returncode_is_unusable(docume
             b"<metadata>\n  <a>1</a>\n  <b>2</b>\n</metadata>",
         ),
         (
-            b"<m><meetingpool-tenant>t</meetingpool-tenant></m><m><meetingpool-generation>1</meetingpool-generation></m>",
-            b"<m></m><m></m>",
+            b"<metadata><tenant-id>t</tenant-id><secret-lrs-payload>x</secret-lrs-payload><tenant-name/></metadata>",
+            b"<metadata></metadata>",
+        ),
+        (
+            b"<metadata><endcallbackurl>ours</endcallbackurl><a>1</a>%s</metadata>" % _given(b"https://x/?a=1&amp;b"),
+            b"<metadata><endcallbackurl>https://x/?a=1&amp;b</endcallbackurl><a>1</a></metadata>",
+        ),
+        (
+            b"%s<metadata>%s<endcallbackurl><![CDATA[ours]]></endcallbackurl></metadata>"
+            % (_A_PERSONS, _given(b"<![CDATA[<x>]]>")),
+            b"%s<metadata><endcallbackurl><![CDATA[<x>]]></endcallbackurl></metadata>" % _A_PERSONS,
         ),
         (b"<a>&lt;meetingpool-generation&gt;</a>", b"<a>&lt;meetingpool-generation&gt;</a>"),
         (
@@ -70,11 +86,16 @@ def test_anything_but_one_complete_response_with_a_returncode_is_unusable(docume
     ],
 )
 def test_clients_see_their_own_metadata_only(document: bytes, for_clients: bytes) -> None:
-    assert without_own_metadata(document) == for_clients
+    assert as_given(document) == for_clients
 
 
 def test_answer_for_clients_is_the_received_one_without_our_metadata() -> None:
     generation = b"<meetingpool-generation>1</meetingpool-generation>"
     document = b"<response><returncode>SUCCESS</returncode><metadata>%s</metadata><unknown/></response>"
 
-    assert read_answer(document % generation).for_clients() == document % b""
+    assert read_answer(document % generation).for_clients("id", "id") == document % b""
+
+
+def test_a_client_sees_the_id_that_it_gave_escaped_as_xml_needs_it() -> None:
+    document = b"<response><meetingID>%s</meetingID><message>Meeting %s not found</message></response>"
+    assert with_client_id(document % (b"0a1b", b"0a1b"), "0a1b", "a <b>") == document % (b"a &lt;b&gt;", b"a &lt;b&gt;")

@@ -22,8 +22,9 @@ def test_body_is_known_by_its_media_type_alone(content_type: str, kind: BodyKind
     assert BodyKind.of(content_type) == kind
 
 
-def test_join_and_send_chat_message_take_no_post() -> None:
-    assert [call for call, spec in CALLS.items() if "POST" not in spec.methods] == ["join", "sendChatMessage"]
+def test_join_send_chat_message_get_user_and_webhooks_take_no_post() -> None:
+    without_post = [call for call, spec in CALLS.items() if "POST" not in spec.methods]
+    assert without_post == ["join", "sendChatMessage", "getUser", "hooks/create", "hooks/list", "hooks/destroy"]
 
 
 def test_documents_are_posted_with_create_and_insert_document_only() -> None:
@@ -38,6 +39,8 @@ def test_what_changes_something_is_never_repeated() -> None:
         "end",
         "insertDocument",
         "sendChatMessage",
+        "hooks/create",
+        "hooks/destroy",
     }
 
 

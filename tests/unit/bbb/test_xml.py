@@ -55,6 +55,35 @@ def test_what_is_no_name_is_refused(name: str) -> None:
         xml.write(name, "text")
 
 
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        ("", b'<a b=""/>'),
+        ("text", b'<a b="text"/>'),
+        ("<&>\"']]>", b'<a b="&lt;&amp;&gt;&quot;\']]&gt;"/>'),
+        ("a\r\nb\tc", b'<a b="a&#13;&#10;b&#9;c"/>'),
+        ("ä€😀\x00\ufffe\ud800", '<a b="ä€😀"/>'.encode()),
+    ],
+)
+def test_attribute_is_written_so_that_its_value_is_read_again(value: str, written: bytes) -> None:
+    document = xml.write("a", None, {"b": value})
+
+    assert document == written
+    assert well_formed(document).get("b") == value.rstrip("\x00\ufffe\ud800")
+
+
+def test_attributes_stand_in_their_order_on_elements_of_every_kind() -> None:
+    inner: list[xml.Field] = [("b", None, {"x": "1"}), ("c", "text", {"y": "2", "x": "3"}), ("d", "text", {})]
+
+    assert xml.write("a", inner, {"z": "0"}) == b'<a z="0"><b x="1"/><c y="2" x="3">text</c><d>text</d></a>'
+
+
+@pytest.mark.parametrize("name", ["", "1a", "a b", 'a="', "a:b", "a\n", "ä"])
+def test_what_is_no_attribute_name_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="not an attribute name"):
+        xml.write("a", None, {name: "value"})
+
+
 def test_refusal_is_a_bbb_answer() -> None:
     assert xml.failed("notFound", "No <such> meeting") == (
         b"<response><returncode>FAILED</returncode><messageKey>notFound</messageKey>"

@@ -24,8 +24,10 @@ def server(name: ServerId, load: float = 0.0, *tags: str) -> Server:
     )
 
 
-def meeting(server_id: ServerId, generation: int = 1, key: MeetingKey = ROOM, users: int = 0) -> Meeting:
-    return Meeting(key=key, server_id=server_id, generation=generation, state=MeetingState.LIVE, users=users)
+def meeting(
+    server_id: ServerId, generation: int = 1, key: MeetingKey = ROOM, users: int = 0, bridge: str | None = None
+) -> Meeting:
+    return Meeting(key=key, server_id=server_id, generation=generation, state=MeetingState.LIVE, users=users, voice_bridge=bridge)
 
 
 def pool_of(*servers: Server) -> Pool:
@@ -247,3 +249,72 @@ def test_replacing_all_meetings_drops_what_is_not_among_them() -> None:
     assert list(pool.meetings) == [other]
     assert pool.meeting_on(A, HOST_ID) is None
     assert pool.meeting_on(B, "other") == meeting(B, 1, other)
+
+
+def test_meeting_is_known_by_its_voice_bridge() -> None:
+    pool, other = Pool(), MeetingKey("other", "room")
+    pool.put_meeting(meeting(A, bridge="123456789"), "one")
+    pool.put_meeting(meeting(B, key=other, bridge="987654321"), "two")
+
+    assert pool.meeting_with_bridge("123456789") == meeting(A, bridge="123456789")
+    assert pool.meeting_with_bridge("987654321") == meeting(B, key=other, bridge="987654321")
+    assert pool.meeting_with_bridge("12345678") is None
+
+
+def test_meeting_without_a_voice_bridge_is_found_by_none() -> None:
+    pool = Pool()
+    pool.put_meeting(meeting(A), HOST_ID)
+    pool.put_meeting(meeting(A, key=MeetingKey("default", "other"), bridge=""), "other")
+
+    assert pool.meeting_with_bridge("") is None
+
+
+def test_meeting_that_moves_keeps_its_voice_bridge() -> None:
+    pool = Pool()
+    pool.put_meeting(meeting(A, 1, bridge="123456789"), HOST_ID)
+
+    pool.put_meeting(meeting(B, 2, bridge="123456789"), HOST_ID)
+
+    assert pool.meeting_with_bridge("123456789") == meeting(B, 2, bridge="123456789")
+
+
+def test_voice_bridge_that_a_meeting_gave_up_leads_nowhere() -> None:
+    pool = Pool()
+    pool.put_meeting(meeting(A, 1, bridge="123456789"), HOST_ID)
+
+    pool.put_meeting(meeting(A, 2, bridge="987654321"), HOST_ID)
+
+    assert pool.meeting_with_bridge("123456789") is None
+    assert pool.meeting_with_bridge("987654321") == meeting(A, 2, bridge="987654321")
+
+
+def test_voice_bridge_of_a_forgotten_meeting_leads_nowhere() -> None:
+    pool = Pool()
+    pool.put_meeting(meeting(A, bridge="123456789"), HOST_ID)
+    pool.put_meeting(meeting(A, key=MeetingKey("default", "other"), bridge="987654321"), "other")
+
+    pool.forget_meeting(ROOM, 1, HOST_ID)
+    assert pool.meeting_with_bridge("123456789") is None
+
+    pool.replace_meetings([])
+    assert pool.meeting_with_bridge("987654321") is None
+
+
+def test_meeting_that_is_created_again_is_not_found_by_the_voice_bridge_that_it_had() -> None:
+    pool = Pool()
+    pool.put_meeting(meeting(A, 1, bridge="123456789"), HOST_ID)
+    pool.forget_meeting(ROOM, 1, HOST_ID)
+
+    pool.put_meeting(meeting(A, 2, bridge="987654321"), HOST_ID)
+
+    assert pool.meeting_with_bridge("123456789") is None
+
+
+def test_voice_bridge_leads_to_the_meeting_that_it_was_given_to_last() -> None:
+    pool, later = Pool(), MeetingKey("default", "later")
+    pool.put_meeting(meeting(A, bridge="123456789"), HOST_ID)
+    pool.put_meeting(meeting(B, key=later, bridge="123456789"), "later")
+
+    pool.forget_meeting(ROOM, 1, HOST_ID)
+
+    assert pool.meeting_with_bridge("123456789") == meeting(B, key=later, bridge="123456789")

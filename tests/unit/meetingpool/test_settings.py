@@ -59,6 +59,9 @@ def test_own_name_wins_over_the_one_of_scalelite(monkeypatch: pytest.MonkeyPatch
         "LOAD_JOIN_BUFFER_TIME",
         "WEB_CONCURRENCY",
         "MAX_MEETING_DURATION",
+        "VOICE_BRIDGE_LEN",
+        "VOICE_BRIDGE_MIN",
+        "FSAPI_MAX_DURATION",
     ],
 )
 def test_names_of_scalelite_work_unchanged(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
@@ -136,6 +139,13 @@ def test_algorithms_are_separated_by_colons(monkeypatch: pytest.MonkeyPatch, val
         ("JOIN_EXCLUDE_PARAMS", "meetingID"),
         ("MAX_MEETING_DURATION", "-1"),
         ("MAX_MEETING_DURATION", "2h"),
+        ("VOICE_BRIDGE_LEN", "4"),
+        ("VOICE_BRIDGE_LEN", "16"),
+        ("VOICE_BRIDGE_MIN", "0"),
+        ("VOICE_BRIDGE_MAX", "17"),
+        ("VOICE_BRIDGE_MAX", "8"),
+        ("USE_EXTERNAL_VOICE_BRIDGE", "perhaps"),
+        ("FSAPI_MAX_DURATION", "-1"),
     ],
 )
 def test_senseless_value_is_told_with_its_variable(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
@@ -166,6 +176,81 @@ def test_excluded_parameters_are_separated_by_commas(monkeypatch: pytest.MonkeyP
     settings = settings_of(monkeypatch, **{name: "record, welcome"})
 
     assert getattr(settings, name.lower()) == (Rule(Operator.REMOVE, "record"), Rule(Operator.REMOVE, "welcome"))
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"VOICE_BRIDGE_LEN": "10"},
+        {"VOICE_BRIDGE_LEN": "5", "VOICE_BRIDGE_MIN": "6"},
+        {"VOICE_BRIDGE_MIN": "10"},
+        {"VOICE_BRIDGE_LEN": "7", "VOICE_BRIDGE_MAX": "6"},
+    ],
+)
+def test_voice_bridges_that_callers_could_not_enter_are_refused(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]
+) -> None:
+    with pytest.raises(SettingsError, match="VOICE_BRIDGE_LEN must not be below VOICE_BRIDGE_MIN or above VOICE_BRIDGE_MAX"):
+        settings_of(monkeypatch, **environment)
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"VOICE_BRIDGE_LEN": "15", "VOICE_BRIDGE_MAX": "16"},
+        {"VOICE_BRIDGE_LEN": "7", "VOICE_BRIDGE_MIN": "7", "VOICE_BRIDGE_MAX": "7"},
+        {"VOICE_BRIDGE_LEN": "5", "VOICE_BRIDGE_MIN": "1"},
+    ],
+)
+def test_voice_bridges_that_callers_can_enter_are_taken(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]) -> None:
+    assert settings_of(monkeypatch, **environment).voice_bridge_len == int(environment["VOICE_BRIDGE_LEN"])
+
+
+@pytest.mark.parametrize(
+    ("environment", "password"),
+    [
+        ({}, None),
+        ({"FSAPI_PASSWORD": "given"}, "given"),
+        ({"FSAPI_PASSWORD": "given", "LOADBALANCER_SECRET": "a"}, "given"),
+        ({"LOADBALANCER_SECRET": "a", "LOADBALANCER_SECRETS": "b"}, "a"),
+        ({"LOADBALANCER_SECRETS": "b:c"}, "b"),
+        ({"LOADBALANCER_SECRET": "", "LOADBALANCER_SECRETS": ":"}, None),
+        ({"LOADBALANCER_SECRET": "a", "MULTITENANCY_ENABLED": "true"}, None),
+        ({"FSAPI_PASSWORD": "given", "MULTITENANCY_ENABLED": "true"}, "given"),
+        ({"FSAPI_PASSWORD": ""}, ""),
+        ({"FSAPI_PASSWORD": "", "LOADBALANCER_SECRET": "a"}, ""),
+        ({"MEETINGPOOL_FSAPI_PASSWORD": "", "LOADBALANCER_SECRET": "a"}, ""),
+        ({"MEETINGPOOL_FSAPI_PASSWORD": "", "FSAPI_PASSWORD": "given"}, "given"),
+        ({"MEETINGPOOL_FSAPI_PASSWORD": "given", "FSAPI_PASSWORD": ""}, "given"),
+        ({"FSAPI_PASSWORD": " "}, " "),
+    ],
+)
+def test_dial_in_is_open_only_when_its_password_was_emptied(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], password: str | None
+) -> None:
+    assert settings_of(monkeypatch, **environment).dial_in_password == password
+
+
+def test_password_of_dial_in_is_the_generated_secret_when_there_is_no_other(tmp_path: Path) -> None:
+    settings = with_secret(Settings(data_dir=tmp_path))
+
+    assert settings.dial_in_password == settings.secrets[0]
+
+
+@pytest.mark.parametrize(
+    ("environment", "seconds"),
+    [
+        ({}, 0),
+        ({"MAX_MEETING_DURATION": "240"}, 14_400),
+        ({"MAX_MEETING_DURATION": "240", "FSAPI_MAX_DURATION": "60"}, 3_600),
+        ({"MAX_MEETING_DURATION": "240", "FSAPI_MAX_DURATION": "0"}, 0),
+        ({"MAX_MEETING_DURATION": "240", "FSAPI_MAX_DURATION": ""}, 14_400),
+    ],
+)
+def test_telephone_call_lasts_as_long_as_a_meeting_may(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], seconds: int
+) -> None:
+    assert settings_of(monkeypatch, **environment).dial_in_seconds == seconds
 
 
 def test_every_wrong_variable_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -112,8 +112,47 @@ def test_voice_bridge_in_use_is_refused_in_the_list_of_errors() -> None:
     answer = create(server, "second", voiceBridge="12345")
 
     assert children(answer) == ["returncode", "errors"]
-    assert answer.text("errors/error/key") == "nonUniqueVoiceBridge"
+    assert answer.root.findtext("errors/error/key") == "nonUniqueVoiceBridge"
     assert "second" not in server.meetings
+
+
+def test_voice_bridge_and_number_that_are_asked_for_are_the_meetings() -> None:
+    server = make_server()
+
+    created = create(server, voiceBridge="70757", dialNumber="030-1234")
+
+    info = ask(server, "getMeetingInfo", meetingID="room")
+    for answer in (created, info):
+        assert (answer.text("voiceBridge"), answer.text("dialNumber")) == ("70757", "030-1234")
+
+
+def test_repeat_with_another_voice_bridge_is_the_same_meeting() -> None:
+    server = make_server()
+    create(server, voiceBridge="12345")
+
+    repeat = create(server, voiceBridge="54321")
+
+    assert (repeat.message_key, repeat.text("voiceBridge")) == ("duplicateWarning", "12345")
+
+
+def test_voice_bridge_is_free_again_once_its_meeting_has_ended() -> None:
+    server = make_server()
+    create(server, "first", voiceBridge="12345")
+    ask(server, "end", meetingID="first")
+
+    assert create(server, "second", voiceBridge="12345").text("voiceBridge") == "12345"
+
+
+def test_made_up_voice_bridge_is_never_one_in_use() -> None:
+    passwords = {"attendeePW": "ap", "moderatorPW": "mp"}
+    first_choice = create(make_server(), **passwords).text("voiceBridge")
+    server = make_server()
+    create(server, "first", voiceBridge=first_choice, **passwords)
+
+    second = create(server, "second", **passwords)
+
+    assert second.succeeded
+    assert second.text("voiceBridge") != first_choice
 
 
 def test_metadata_keys_are_lower_cased_and_invalid_ones_dropped() -> None:

@@ -2,7 +2,8 @@ from typing import Any
 
 import pytest
 
-from simulator.faults import NO_FAULTS, Faults, InvalidFaults, as_json, read_faults
+from simulator.faults import NO_FAULTS, Faults, InvalidFaults, OutwardFaults, as_json, read_faults, read_outward_faults
+from simulator.outward_calls import OutwardKind
 from tests.unit.simulator.asking import make_server
 
 
@@ -10,6 +11,30 @@ def test_faults_survive_the_way_through_json() -> None:
     faults = Faults(latency=1.5, drop_after=True, http_status=503, body="html", calls=frozenset({"end", "create"}))
 
     assert read_faults(as_json(faults)) == faults
+
+
+def test_outward_faults_survive_the_way_through_json() -> None:
+    kinds = frozenset({OutwardKind.WEBHOOK, OutwardKind.ANALYTICS})
+    faults = OutwardFaults(wrong_signature=True, twice=True, delay=0.5, kinds=kinds)
+
+    assert read_outward_faults(as_json(faults)) == faults
+    assert as_json(faults)["kinds"] == ["analytics", "webhook"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("kinds", ["nothing"]), ("kinds", "webhook"), ("kinds", [[]]), ("delay", -1), ("twice", 1), ("never", None)],
+)
+def test_outward_value_of_the_wrong_kind_is_refused_by_name(name: str, value: Any) -> None:
+    with pytest.raises(InvalidFaults, match=f"The value of '{name}' is not usable. Use "):
+        read_outward_faults({name: value})
+
+
+def test_outward_faults_and_the_others_are_not_mixed_up() -> None:
+    with pytest.raises(InvalidFaults, match=r"There is no fault named 'hang'\. Use one of: wrong_signature, "):
+        read_outward_faults({"hang": True})
+    with pytest.raises(InvalidFaults, match="There is no fault named 'twice'"):
+        read_faults({"twice": True})
 
 
 def test_empty_object_is_a_healthy_server() -> None:

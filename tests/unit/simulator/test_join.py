@@ -79,7 +79,7 @@ def test_role_comes_from_a_valid_role_or_else_from_the_password(parameters: dict
 
     _arrive(server, _session_token(_join(server, **parameters)))
 
-    assert ask(server, "getMeetingInfo", meetingID="room").text("attendees/attendee/role") == role
+    assert ask(server, "getMeetingInfo", meetingID="room").root.findtext("attendees/attendee/role") == role
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,92 @@
+"""What `callbacks list` and `retry` do."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from admin.connection import changing
+from admin.output import Column, Listing, iso_time
+from admin.refusals import Refused
+from admin.server_changes import tell
+from admin.tenants import tenant_names
+from meetingpool.database.engine import Connection, Database
+from meetingpool.database.outbox import Kept, find_kept, list_kept, retry
+from meetingpool.database.tenants import find_tenant
+from meetingpool.domain.announcements import AnnouncementState
+
+# Scripts rely on these names.
+NAMES = ("id", "tenant", "meeting", "kind", "host", "state", "attempts", "next_attempt", "last_error")
+_COLUMNS = [
+    Column("ID", lambda callback: callback["id"], is_number=True),
+    Column("TENANT", lambda callback: callback["tenant"], can_be_spared=True),
+    Column("MEETING", lambda callback: callback["meeting"]),
+    Column("KIND", lambda callback: callback["kind"]),
+    Column("HOST", lambda callback: callback["host"]),
+    Column("STATE", lambda callback: callback["state"]),
+    Column("ATTEMPTS", lambda callback: callback["attempts"], is_number=True),
+    Column("NEXT ATTEMPT", lambda callback: callback["next_attempt"] and iso_time(callback["next_attempt"])),
+    Column("LAST ERROR", lambda callback: callback["last_error"]),
+]
+_URL_COLUMN = Column("URL", lambda callback: callback["url"])
+
+
+async def list_callbacks(
+    database: Database, state: AnnouncementState | None, tenant: str | None, *, show_urls: bool = False
+) -> Listing:
+    """Callbacks, the oldest first; only those in `state`, and of the tenant with the id or the name `tenant`, if given."""
+    async with database.transaction() as connection:
+        kept = await list_kept(connection, state, await _tenant_id(connection, tenant))
+        tenants = await tenant_names(connection)
+    return Listing(
+        names=NAMES + ("url",) * show_urls,
+        records=[record_of(callback, tenants) | ({"url": callback.url} if show_urls else {}) for callback in kept],
+        columns=_COLUMNS + [_URL_COLUMN] * show_urls,
+        when_empty="No callbacks are kept",
+    )
+
+
+async def retry_callbacks(database: Database, ids: Sequence[int], *, everything: bool, dry_run: bool) -> None:
+    """Those with `ids`, or `everything` that waits or was given up. Raises Refused when one is not there or was delivered."""
+    async with changing(database, dry_run=dry_run) as connection:
+        wanted = await _unfinished(connection) if everything else await _named(connection, ids)
+        retried = set(await retry(connection, [callback.id for callback in wanted]))
+    for callback in wanted:
+        when = "now" if callback.id in retried else "within a minute anyway"
+        tell(f"Callback {callback.id} ({callback.kind}, to {callback.host}) is tried {when}", dry_run=dry_run)
+    if not wanted:
+        tell("No callback waits or was given up", dry_run=dry_run)
+
+
+def record_of(callback: Kept, tenants: Mapping[str, str]) -> dict[str, Any]:
+    """The callback under the stable names; its tenant as in `tenants`, the names by ids, where it is there."""
+    return {
+        "id": callback.id,
+        "tenant": tenants.get(callback.tenant, callback.tenant),
+        "meeting": callback.meeting_id,
+        "kind": callback.kind,
+        "host": callback.host,
+        "state": callback.state.value,
+        "attempts": callback.attempts,
+        "next_attempt": callback.next_attempt_at if callback.state is AnnouncementState.PENDING else None,
+        "last_error": callback.last_error,
+    }
+
+
+async def _tenant_id(connection: Connection, tenant: str | None) -> str | None:
+    """A tenant that was removed has its id only."""
+    known = await find_tenant(connection, tenant) if tenant else None
+    return known.id if known else tenant
+
+
+async def _unfinished(connection: Connection) -> list[Kept]:
+    unfinished = (AnnouncementState.PENDING, AnnouncementState.GIVEN_UP)
+    return [callback for callback in await list_kept(connection, None, None) if callback.state in unfinished]
+
+
+async def _named(connection: Connection, ids: Sequence[int]) -> list[Kept]:
+    named = {callback.id: callback for callback in await find_kept(connection, ids)}
+    for number in ids:
+        if number not in named:
+            raise Refused(f"No callback found with id: {number}; `meetingpool callbacks list` shows them all")
+        if named[number].state is AnnouncementState.DELIVERED:
+            raise Refused(f"Callback {number} was delivered: leave it out, a front end is told once")
+    return list(named.values())

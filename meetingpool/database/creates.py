@@ -1,0 +1,321 @@
+"""The statements of a create: reserve a server, begin a repeat, move on, confirm, withdraw. Called by place_meeting.
+
+Each is one statement and a transaction of its own, notification included, since calls wait for it and every race between
+processes is decided in it. Locks are taken in the order tenants, servers, meetings, so that nobody waits in a circle.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from meetingpool.database.engine import Database, Statement, statements_of
+from meetingpool.database.meetings import MEETING_COLUMNS, find_meeting, meeting_of
+from meetingpool.database.notifications import CHANNEL
+from meetingpool.database.tenants import count_meetings_of, lock_tenant
+from meetingpool.domain.meetings import Meeting, MeetingKey, host_id_of
+from meetingpool.domain.repeats import MARK
+from meetingpool.domain.servers import ServerId
+
+
+def _notification(kind: str, *columns: str) -> str:
+    item = f"json_build_array({', '.join(columns)})"
+    payload = f"json_build_object('kind', '{kind}', 'items', json_build_array({item}))::text"
+    return f"pg_notify('{CHANNEL}', {payload})"
+
+
+_KEY = "tenant = $1 AND meeting_id = $2"
+_ITEM = ("tenant", "meeting_id", "server_id", "generation", "state", "internal_id", "voice_bridge")
+_OPEN_TO_NEW = "admin_state = 'enabled' AND health IN ('online', 'suspect')"
+
+# The row of the server is locked before the meeting is written, and its load only counted once that has succeeded.
+_RESERVE = f"""
+    WITH fit AS MATERIALIZED (
+        SELECT id FROM servers WHERE id = $4 AND {_OPEN_TO_NEW} AND load <= $6::float8
+            AND NOT EXISTS (SELECT FROM meetings WHERE {_KEY})
+        FOR UPDATE
+    ),
+    reserved AS (
+        INSERT INTO meetings
+            (tenant, meeting_id, host_id, server_id, state, expected_users, open_attempts, voice_bridge, parameters)
+        SELECT $1, $2, $3, id, 'reserving', $5::float8, 1, $7, $8::jsonb FROM fit
+        ON CONFLICT DO NOTHING
+        RETURNING {MEETING_COLUMNS}, attempted_at
+    ),
+    placed AS (
+        INSERT INTO placements (generation, tenant, meeting_id, host_id, server_id, callbacks)
+        SELECT generation, $1, $2, $3, $4, $9::jsonb FROM reserved
+    ),
+    loaded AS (
+        UPDATE servers SET load = load + $5::float8 * load_multiplier FROM reserved WHERE servers.id = $4 RETURNING load
+    )
+    SELECT reserved.*, loaded.load,
+        CASE WHEN generation IS NOT NULL THEN {_notification("placed", *_ITEM, "loaded.load")} END AS told
+    FROM fit LEFT JOIN (reserved CROSS JOIN loaded) ON true
+"""
+
+_TOUCH = f"""
+    UPDATE meetings SET attempted_at = now(), open_attempts = open_attempts + (state = 'reserving')::int
+    FROM (SELECT attempted_at AS before FROM meetings WHERE {_KEY} FOR UPDATE) AS earlier
+    WHERE {_KEY}
+    RETURNING {MEETING_COLUMNS}, attempted_at, extract(epoch FROM now() - earlier.before)::float8 AS quiet_for, parameters
+"""
+
+_MOVE = """
+    WITH fit AS MATERIALIZED (
+        SELECT id FROM servers WHERE id = $4 AND {open_to_new} AND load <= $6::float8 FOR UPDATE
+    ),
+    moved AS (
+        UPDATE meetings SET
+            server_id = fit.id, generation = nextval('meeting_generations'), state = 'reserving', internal_id = NULL,
+            users = 0, joining = 0, expected_users = $5::float8, open_attempts = 1, attempted_at = now(), created_at = now()
+        FROM fit
+        WHERE {key} AND generation = $3 AND {guard}
+        RETURNING {columns}, attempted_at, host_id
+    ),
+    placed AS (
+        INSERT INTO placements (generation, tenant, meeting_id, host_id, server_id, callbacks)
+        SELECT generation, tenant, meeting_id, host_id, server_id, $7::jsonb FROM moved
+    ),
+    loaded AS (
+        UPDATE servers SET load = load + $5::float8 * load_multiplier FROM moved WHERE servers.id = $4 RETURNING load
+    )
+    SELECT moved.*, loaded.load, CASE WHEN generation IS NOT NULL THEN {notification} END AS told
+    FROM fit LEFT JOIN (moved CROSS JOIN loaded) ON true
+"""
+
+
+def _move(guard: str) -> str:
+    return _MOVE.format(
+        open_to_new=_OPEN_TO_NEW,
+        key=_KEY,
+        guard=guard,
+        columns=MEETING_COLUMNS,
+        notification=_notification("placed", *_ITEM, "loaded.load"),
+    )
+
+
+_SERVER_IS_DEAD = "EXISTS (SELECT FROM servers s WHERE s.id = meetings.server_id AND s.health = 'dead')"
+_MOVE_REFUSED = _move("state = 'reserving' AND open_attempts = 1")
+_MOVE_GONE = _move(f"attempted_at = $8 AND ($9::boolean OR {_SERVER_IS_DEAD})")
+
+_CONFIRM = f"""
+    WITH confirmed AS (
+        UPDATE meetings SET
+            state = CASE WHEN state = 'ending' AND internal_id = $4 THEN state ELSE 'live' END,
+            created_at = CASE WHEN internal_id <> $4 THEN now() ELSE created_at END,
+            users = CASE WHEN internal_id <> $4 THEN 0 ELSE users END,
+            internal_id = $4,
+            open_attempts = greatest(open_attempts - 1, 0),
+            parameters = coalesce($7::jsonb, parameters)
+        WHERE {_KEY} AND generation = $3
+        RETURNING {MEETING_COLUMNS}
+    )
+    SELECT *, CASE WHEN (state, internal_id) IS DISTINCT FROM ($5, $6) THEN {_notification("meetings", *_ITEM)} END AS told
+    FROM confirmed
+"""
+
+_DESCRIBE = f"""
+    WITH described AS (
+        UPDATE meetings SET parameters = $4::jsonb WHERE {_KEY} AND generation = $3 RETURNING generation
+    )
+    UPDATE placements SET callbacks = placements.callbacks || $5::jsonb FROM described
+    WHERE placements.generation = described.generation
+"""
+
+_WITHDRAW = f"""
+    WITH dropped AS (
+        DELETE FROM meetings WHERE {_KEY} AND generation = $3 AND state = 'reserving' AND open_attempts = 1
+        RETURNING tenant, meeting_id, generation
+    ),
+    closed AS (
+        UPDATE meetings SET open_attempts = greatest(open_attempts - 1, 0)
+        WHERE {_KEY} AND generation = $3 AND NOT EXISTS (SELECT FROM dropped)
+    )
+    SELECT generation, {_notification("gone", "tenant", "meeting_id", "generation")} AS told FROM dropped
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """What a create said that outlives it.
+
+    `parameters`: passwords, voice bridge, metadata and mark, which a repeat says again; `callbacks`: the addresses by their kind.
+    """
+
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    callbacks: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reservation:
+    """What is wanted of a server: up to which load it is still the right one, and how many users are expected."""
+
+    server_id: ServerId
+    ceiling: float
+    expected: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """A create that may now be sent to the meeting's server.
+
+    `attempted_at` marks this attempt; `quiet_for` is the number of seconds that no other create was begun before it;
+    `server_load` is the load written with a new placement, None when the meeting had its server already; `parameters` are those
+    of the first create; `is_anew`: the meeting that they described is over.
+    """
+
+    meeting: Meeting
+    attempted_at: datetime
+    quiet_for: float = 0.0
+    server_load: float | None = None
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    is_anew: bool = False
+
+
+class Unplaced(Exception):
+    """The server did not take the meeting: it is no longer open to new ones, or no longer the least loaded."""
+
+
+class MeetingTaken(Exception):
+    """Another create changed the meeting first, or has its voice bridge."""
+
+
+class TenantFull(Exception):
+    """As many meetings of the tenant run as it may have."""
+
+
+async def reserve(
+    database: Database,
+    wanted: Reservation,
+    *,
+    key: MeetingKey,
+    said: Said,
+    max_meetings: int | None = None,
+) -> Attempt:
+    """Gives a new meeting to a server and counts the expected users on it.
+
+    Raises Unplaced when the server's load is above the ceiling or it takes no meetings, MeetingTaken when the meeting exists,
+    TenantFull when its tenant has `max_meetings` already.
+    """
+    if max_meetings is None:
+        attempt = await _reserve(database.statement, wanted, key, said)
+        if attempt is None:
+            async with database.transaction() as connection:
+                raise MeetingTaken if await find_meeting(connection, key) else Unplaced
+        return attempt
+    async with database.transaction() as connection:
+        # Whoever holds the tenant's row counts alone, so that no two creates take the last place.
+        await lock_tenant(connection, key.tenant)
+        if await find_meeting(connection, key):
+            raise MeetingTaken
+        if await count_meetings_of(connection, key.tenant) >= max_meetings:
+            raise TenantFull
+        attempt = await _reserve(statements_of(connection), wanted, key, said)
+        if attempt is None:
+            raise Unplaced
+        return attempt
+
+
+async def _reserve(run: Statement, wanted: Reservation, key: MeetingKey, said: Said) -> Attempt | None:
+    row = await run(
+        _RESERVE,
+        *key,
+        host_id_of(key),
+        wanted.server_id,
+        wanted.expected,
+        wanted.ceiling,
+        said.parameters.get("voiceBridge"),
+        json.dumps(dict(said.parameters)),
+        _callbacks_of(said),
+    )
+    return None if row is None else replace(_placed(row), parameters=said.parameters)
+
+
+async def touch(database: Database, key: MeetingKey) -> Attempt | None:
+    """Begins another create of a meeting that has a server. None when there is no such meeting."""
+    row = await database.statement(_TOUCH, *key)
+    if row is None:
+        return None
+    return Attempt(
+        meeting=meeting_of(row),
+        attempted_at=row["attempted_at"],
+        quiet_for=row["quiet_for"],
+        parameters=json.loads(row["parameters"]),
+    )
+
+
+async def move_refused(database: Database, wanted: Reservation, *, attempt: Attempt, said: Said) -> Attempt:
+    """Gives a reservation to another server after its own refused the connection.
+
+    Only while no other create of it may have reached the server; raises MeetingTaken otherwise, Unplaced as `reserve`.
+    """
+    row = await database.statement(_MOVE_REFUSED, *_move_arguments(wanted, attempt, said))
+    return replace(_placed(row), parameters=attempt.parameters)
+
+
+async def move_gone(database: Database, wanted: Reservation, *, attempt: Attempt, said: Said, told: bool) -> Attempt:
+    """Gives a meeting to another server after positive evidence that its own no longer has it.
+
+    The evidence is the server's own word (`told`), or that it is dead. Only while no other create was begun since `attempt`;
+    raises MeetingTaken otherwise, Unplaced as `reserve`.
+    """
+    row = await database.statement(_MOVE_GONE, *_move_arguments(wanted, attempt, said), attempt.attempted_at, told)
+    return replace(_placed(row), parameters=attempt.parameters)
+
+
+async def describe(database: Database, attempt: Attempt, said: Said) -> None:
+    """The meeting is over, and its server is about to make another: from now on repeats say what `said` holds."""
+    known = attempt.meeting
+    await database.statement(_DESCRIBE, *known.key, known.generation, json.dumps(dict(said.parameters)), _callbacks_of(said))
+
+
+async def confirm(
+    database: Database, attempt: Attempt, internal_id: str, *, learnt: Mapping[str, str] | None = None
+) -> Meeting | None:
+    """The server has the meeting, as `internal_id`. None when the meeting is no longer this attempt's.
+
+    `learnt`: the parameters with what the server made up, where that is news.
+    """
+    known = attempt.meeting
+    row = await database.statement(
+        _CONFIRM,
+        *known.key,
+        known.generation,
+        internal_id,
+        known.state,
+        known.internal_id,
+        json.dumps(dict(learnt)) if learnt else None,
+    )
+    return meeting_of(row) if row else None
+
+
+async def withdraw(database: Database, attempt: Attempt) -> bool:
+    """The server did not take the create. A reservation with no other create under way is dropped; True when it was."""
+    row = await database.statement(_WITHDRAW, *attempt.meeting.key, attempt.meeting.generation)
+    return row is not None
+
+
+def _callbacks_of(said: Said) -> str:
+    """As they are kept: by the mark of the meeting that they are about."""
+    return json.dumps({said.parameters[MARK]: dict(said.callbacks)} if said.callbacks else {})
+
+
+def _move_arguments(wanted: Reservation, attempt: Attempt, said: Said) -> tuple[object, ...]:
+    return (
+        *attempt.meeting.key,
+        attempt.meeting.generation,
+        wanted.server_id,
+        wanted.expected,
+        wanted.ceiling,
+        _callbacks_of(said),
+    )
+
+
+def _placed(row: Any) -> Attempt:
+    if row is None:
+        raise Unplaced
+    if row["generation"] is None:
+        raise MeetingTaken
+    return Attempt(meeting=meeting_of(row), attempted_at=row["attempted_at"], server_load=row["load"])

@@ -1,0 +1,112 @@
+"""Events on their way to webhooks: rows of the outbox, as many as a webhook may have, told one after the other.
+
+Called by the gateway, which keeps them, and by the deliverer, which writes down what became of them. Rows of webhooks are locked
+before those of their events, so that nobody waits in a circle.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+
+from sqlalchemy import ARRAY, Double, Text, bindparam, text
+
+from meetingpool.database import outbox
+from meetingpool.database.engine import Connection
+from meetingpool.database.hooks import delete_hook
+from meetingpool.database.notifications import notify
+from meetingpool.database.outbox import Due
+from meetingpool.domain.announcements import Announcement, AnnouncementState
+
+# Of each webhook, at most so many events wait.
+MAX_WAITING = 10_000
+# A webhook that heard nothing for so long is removed.
+MAX_FAILING_HOURS = 24
+_AT_ONCE = 200
+
+# In their order, which is that of their numbers from then on.
+_KEEP = text("""
+    INSERT INTO outbox (tenant, meeting_id, kind, url, payload, announcement, hook_id)
+    SELECT tenant, meeting_id, kind, url, payload, announcement, hook_id
+    FROM ROWS FROM (jsonb_to_recordset(CAST(:rows AS jsonb)) AS (
+        tenant text, meeting_id text, kind text, url text, payload jsonb, announcement text, hook_id text
+    )) WITH ORDINALITY AS told (tenant, meeting_id, kind, url, payload, announcement, hook_id, place)
+    ORDER BY place
+    ON CONFLICT (announcement) DO NOTHING
+    RETURNING id
+""")
+
+_DROP_OLDEST = text("""
+    WITH last_dropped AS MATERIALIZED (
+        SELECT full_one.hook_id, dropped.id
+        FROM unnest(:hook_ids) AS full_one (hook_id) CROSS JOIN LATERAL (
+            SELECT id FROM outbox
+            WHERE outbox.hook_id = full_one.hook_id AND state = 'pending' ORDER BY id DESC OFFSET :limit LIMIT 1
+        ) AS dropped
+    )
+    UPDATE outbox SET state = 'given_up', settled_at = now(), last_error = 'too many events waited for the webhook'
+    FROM last_dropped
+    WHERE outbox.hook_id = last_dropped.hook_id AND outbox.id <= last_dropped.id AND state = 'pending'
+    RETURNING outbox.hook_id
+""").bindparams(bindparam("hook_ids", type_=ARRAY(Text)))
+
+_SUCCEEDS = text("UPDATE hooks SET failing_since = NULL WHERE id = :id AND failing_since IS NOT NULL")
+_FAILS = text("""
+    UPDATE hooks SET failing_since = coalesce(failing_since, now()) WHERE id = :id
+    RETURNING failing_since < now() - make_interval(hours => :hours) AS is_too_long
+""")
+_HOLD_NEXT = text("""
+    UPDATE outbox SET next_attempt_at = greatest(next_attempt_at, now() + make_interval(secs => :seconds))
+    WHERE id = (SELECT id FROM outbox WHERE hook_id = :id AND state = 'pending' ORDER BY id LIMIT 1)
+""").bindparams(bindparam("seconds", type_=Double))
+
+
+async def announce_events(connection: Connection, announcements: Sequence[Announcement]) -> Counter[str]:
+    """Keeps events in their order, each once. Returns how many older ones were given up for them, by the ids of their webhooks.
+
+    The webhooks are held (`hold_hooks_of`).
+    """
+    kept: list[int] = []
+    for start in range(0, len(announcements), _AT_ONCE):
+        rows = json.dumps([_row(announcement) for announcement in announcements[start : start + _AT_ONCE]])
+        kept += (await connection.execute(_KEEP, {"rows": rows})).scalars()
+    await notify(connection, outbox.NOTIFICATION, kept[:1])
+    if not kept:
+        return Counter()
+    hook_ids = sorted({announcement.hook_id for announcement in announcements if announcement.hook_id})
+    dropped = await connection.execute(_DROP_OLDEST, {"hook_ids": hook_ids, "limit": MAX_WAITING})
+    return Counter(dropped.scalars())
+
+
+async def mark_told(connection: Connection, due: Due) -> None:
+    await connection.execute(_SUCCEEDS, {"id": due.hook_id})
+    await outbox.mark_delivered(connection, due)
+
+
+async def tell_later(connection: Connection, due: Due, seconds: float, error: str) -> None:
+    """It is tried again in so many seconds, and whatever waits behind it waits too."""
+    await connection.execute(_FAILS, {"id": due.hook_id, "hours": MAX_FAILING_HOURS})
+    await outbox.postpone(connection, due, seconds, error)
+
+
+async def give_up(connection: Connection, due: Due, seconds: float, error: str) -> bool:
+    """It is not tried again, and what waits behind it not before so many seconds.
+
+    True when the webhook is removed with it, since it has heard nothing for too long.
+    """
+    row = (await connection.execute(_FAILS, {"id": due.hook_id, "hours": MAX_FAILING_HOURS})).first()
+    is_removed = row is not None and row.is_too_long and await delete_hook(connection, due.tenant, due.hook_id or "")
+    await outbox.settle(connection, due, AnnouncementState.GIVEN_UP, error)
+    await connection.execute(_HOLD_NEXT, {"id": due.hook_id, "seconds": seconds})
+    return is_removed
+
+
+def _row(announcement: Announcement) -> dict[str, object]:
+    return {
+        "tenant": announcement.tenant,
+        "meeting_id": announcement.meeting_id,
+        "kind": announcement.kind,
+        "url": announcement.url,
+        "payload": announcement.payload,
+        "announcement": announcement.identity,
+        "hook_id": announcement.hook_id,
+    }
