@@ -16,6 +16,8 @@ from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from admin.connection import database_url, upgrade_schema
 from admin.output import until_interrupted
 from admin.refusals import Refused
@@ -55,7 +57,7 @@ def run_demo() -> None:
 def demo_settings(settings: Settings) -> Settings:
     """The settings of the demo: a data directory of its own, the embedded database, quick polls."""
     own = {"data_dir": settings.data_dir / "demo", "database_url": None, "poll_interval": POLL_INTERVAL, "web_concurrency": 1}
-    return with_secret(settings.model_copy(update=own))
+    return with_secret(msgspec.structs.replace(settings, **own))
 
 
 class Demo:

@@ -3,10 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from pydantic import AliasChoices
-from pydantic.fields import FieldInfo
-
-from meetingpool.settings import Settings
+from meetingpool.settings import Setting, all_settings
 
 _HEAD = """# Settings
 
@@ -20,14 +17,13 @@ Scalelite has a name of its own for a setting, that name works too; ours wins wh
 
 def settings_page() -> str:
     """The page of all settings, in Markdown."""
-    return _HEAD + "".join(_row(name, field) for name, field in Settings.model_fields.items())
+    return _HEAD + "".join(map(_row, all_settings()))
 
 
-def _row(name: str, field: FieldInfo) -> str:
-    variable = f"MEETINGPOOL_{name.upper()}"
-    aliases = field.validation_alias.choices if isinstance(field.validation_alias, AliasChoices) else []
-    other = ", ".join(f"`{alias}`" for alias in aliases if alias != variable)
-    return f"| `{variable}` | {other} | {_shown(field.default)} | {field.description} |\n"
+def _row(setting: Setting) -> str:
+    variable, *others = setting.variables
+    other = ", ".join(f"`{name}`" for name in others)
+    return f"| `{variable}` | {other} | {_shown(setting.default)} | {setting.description} |\n"
 
 
 def _shown(default: Any) -> str:

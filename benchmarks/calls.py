@@ -118,16 +118,16 @@ async def measure_calls(*, quick: bool) -> CallCosts:
 
 async def _beside_hung(bench: Bench, requests: int) -> float:
     hung = [_signed("getMeetingInfo", ("meetingID", hung_meeting(number))) for number in range(CLIENTS)]
-    known = [server.meetings[0] for server in bench.pool.servers]
+    known = [next(iter(server.meetings)) for server in bench.pool.servers]
     paths = [_signed("isMeetingRunning", ("meetingID", known[n % len(known)])) for n in range(requests)]
     others = Job(port=bench.gateway.port, paths=paths, concurrency=8, expected="<running>true</running>")
     return await share_beside_hung_clients(bench.pool, bench.gateway.port, hung, others)
 
 
 def calls(pool: FilledPool) -> Sequence[Call]:
-    """In this order: what create new has made is ended by end, so that each round begins alike."""
+    """In this order: what create new has made is ended by end, and forgotten after the round, so that each begins alike."""
     # One meeting of each server, then the next of each: neighbours in time are on different servers, as in life.
-    known = [server.meetings[number] for number in range(MEETINGS) for server in pool.servers]
+    known = [list(server.meetings)[number] for number in range(MEETINGS) for server in pool.servers]
 
     def about_known(call: str, *parameters: tuple[str, str]) -> PathOf:
         return lambda n: _signed(call, ("meetingID", known[n % len(known)]), *parameters)
@@ -233,6 +233,7 @@ async def _measure_round(
             cost = await _cost(bench, call, paths)
         if total := costs.get(call.name):
             _add(total, cost, bare)
+    await bench.pool.forget_ended()
     return median(bare_costs)
 
 

@@ -12,6 +12,7 @@ import sys
 from uvicorn.loops.auto import auto_loop_factory
 
 from simulator.fleet import Fleet
+from simulator.server import SimulatedServer
 
 ATTENDEE_PASSWORD = "attendee-password"
 MODERATOR_PASSWORD = "moderator-password"
@@ -32,12 +33,16 @@ async def _run(servers: int, meetings: int, people: int) -> None:
     async with Fleet.running(servers=servers) as fleet:
         _fill(fleet, meetings, people)
         described = [
-            {"id": server.name, "url": server.url, "secret": server.secret, "meetings": list(server.meetings)}
+            {"id": server.name, "url": server.url, "secret": server.secret, "meetings": _internal_ids(server)}
             for server in fleet.servers
         ]
         sys.stdout.write(json.dumps(described) + "\n")
         sys.stdout.flush()
         await stopped.wait()
+
+
+def _internal_ids(server: SimulatedServer) -> dict[str, str]:
+    return {meeting_id: meeting.internal_id for meeting_id, meeting in server.meetings.items()}
 
 
 def _fill(fleet: Fleet, meetings: int, people: int) -> None:

@@ -6,14 +6,10 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from statistics import median
 
-from sqlalchemy import insert
-
 from benchmarks.load import Job, Outcome, ask
-from benchmarks.pool import EXPECTED_USERS, FilledPool
+from benchmarks.pool import FilledPool, insert_meetings
 from benchmarks.processes import ProcessFailed
-from meetingpool.database import tables
 from meetingpool.database.servers import insert_server, update_server
-from meetingpool.domain.meetings import DEFAULT_TENANT, MeetingState
 from meetingpool.domain.servers import AdminState, Health, Server, ServerId
 
 CLIENTS = 24
@@ -53,21 +49,10 @@ async def hung_meetings(pool: FilledPool) -> AsyncIterator[None]:
     async with await asyncio.start_server(keep_silent, "127.0.0.1", 0) as listener:
         port = listener.sockets[0].getsockname()[1]
         server = Server(id=ServerId("hung"), url=f"http://127.0.0.1:{port}/bigbluebutton/api/", secret="secret")
-        rows = [
-            {
-                "tenant": DEFAULT_TENANT,
-                "meeting_id": hung_meeting(number),
-                "host_id": hung_meeting(number),
-                "server_id": server.id,
-                "state": MeetingState.LIVE,
-                "internal_id": f"internal-{number}",
-                "expected_users": EXPECTED_USERS,
-            }
-            for number in range(CLIENTS)
-        ]
+        hung = {hung_meeting(number): f"internal-{number}" for number in range(CLIENTS)}
         async with pool.database.transaction() as connection:
             await insert_server(connection, server)
-            await connection.execute(insert(tables.meetings), rows)
+            await insert_meetings(connection, server.id, hung)
             await update_server(connection, server.id, {"admin_state": AdminState.CORDONED, "health": Health.ONLINE})
         yield
 

@@ -11,13 +11,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from statistics import median
 
-from sqlalchemy import select
-
 from benchmarks.cpu import cpu_of
 from benchmarks.pool import FilledPool, filled_pool
 from benchmarks.processes import ProcessFailed, output_of, running_module
 from meetingpool.bbb.client import signed_url
-from meetingpool.database import tables
 
 SERVERS, MEETINGS, PEOPLE = 500, 20, 10
 GOAL_SECONDS = 0.7
@@ -112,5 +109,4 @@ async def _until_all_polled(pool: FilledPool, poller: asyncio.subprocess.Process
 
 async def _last_polls(pool: FilledPool) -> LastPolls:
     async with pool.database.transaction() as connection:
-        rows = await connection.execute(select(tables.servers.c.id, tables.servers.c.last_poll))
-        return {row.id: row.last_poll for row in rows}
+        return dict(await connection.fetch("SELECT id, last_poll FROM servers"))

@@ -3,33 +3,38 @@
 import contextlib
 import json
 import tempfile
-from collections.abc import AsyncIterator, Collection, Iterable, Iterator
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import insert, text
-
 from benchmarks.cpu import cpu_of_family, parent_of
 from benchmarks.processes import first_line, running_module
-from meetingpool.database import migrate, tables
+from meetingpool.database import migrate
 from meetingpool.database.embedded import acquire_embedded
-from meetingpool.database.engine import Database
-from meetingpool.database.servers import update_server
-from meetingpool.domain.meetings import DEFAULT_TENANT, MeetingState
-from meetingpool.domain.servers import AdminState, Health, ServerId
+from meetingpool.database.engine import Connection, Database
+from meetingpool.database.meetings import notify_gone
+from meetingpool.database.servers import insert_server, update_server
+from meetingpool.domain.meetings import DEFAULT_TENANT, MeetingKey, MeetingState
+from meetingpool.domain.servers import AdminState, Health, Server, ServerId
 
 # What a gateway counts on for a meeting of this size: its people.
 EXPECTED_USERS = 10.0
+_INSERT_MEETINGS = """
+    INSERT INTO meetings (tenant, meeting_id, host_id, server_id, state, internal_id, expected_users)
+    SELECT $1, id, id, $4, $5, internal_id, $6::float8 FROM unnest($2::text[], $3::text[]) AS told (id, internal_id)
+"""
+
+_FORGET_ENDED = "DELETE FROM meetings WHERE state = $1 RETURNING tenant, meeting_id, generation"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FilledServer:
-    """One simulated server and the ids of its meetings."""
+    """One simulated server and its meetings: the internal ids by the ids."""
 
     id: ServerId
     url: str
     secret: str
-    meetings: tuple[str, ...]
+    meetings: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +59,13 @@ class FilledPool:
             for server in servers:
                 await update_server(connection, server.id, {"admin_state": state})
 
+    async def forget_ended(self) -> None:
+        """Drops the meetings that were ended, as the next poll would if there were one."""
+        async with self.database.transaction() as connection:
+            ended = await connection.fetch(_FORGET_ENDED, MeetingState.ENDING)
+            keys = [(MeetingKey(row["tenant"], row["meeting_id"]), row["generation"]) for row in ended]
+            await notify_gone(connection, keys)
+
 
 @contextlib.asynccontextmanager
 async def filled_pool(*, servers: int, meetings: int, people: int) -> AsyncIterator[FilledPool]:
@@ -61,7 +73,7 @@ async def filled_pool(*, servers: int, meetings: int, people: int) -> AsyncItera
     async with contextlib.AsyncExitStack() as stack:
         fleet = await stack.enter_async_context(running_module("benchmarks.fleet", *map(str, (servers, meetings, people))))
         filled = tuple(
-            FilledServer(id=ServerId(each["id"]), url=each["url"], secret=each["secret"], meetings=tuple(each["meetings"]))
+            FilledServer(id=ServerId(each["id"]), url=each["url"], secret=each["secret"], meetings=each["meetings"])
             for each in json.loads(await first_line(fleet))
         )
         database_url = stack.enter_context(_database_url())
@@ -70,7 +82,7 @@ async def filled_pool(*, servers: int, meetings: int, people: int) -> AsyncItera
         stack.push_async_callback(database.close)
         await _insert(database, filled)
         async with database.transaction() as connection:
-            own_backend = int((await connection.execute(text("SELECT pg_backend_pid()"))).scalar_one())
+            own_backend = int(await connection.fetchval("SELECT pg_backend_pid()"))
         yield FilledPool(servers=filled, database=database, postmaster=parent_of(own_backend), own_backend=own_backend)
 
 
@@ -84,25 +96,17 @@ def _database_url() -> Iterator[str]:
             embedded.release()
 
 
+async def insert_meetings(connection: Connection, server_id: ServerId, meetings: Mapping[str, str]) -> None:
+    """Live meetings of the default tenant, internal ids by ids, mapped to a server."""
+    await connection.execute(
+        _INSERT_MEETINGS, DEFAULT_TENANT, list(meetings), list(meetings.values()), server_id, MeetingState.LIVE, EXPECTED_USERS
+    )
+
+
 async def _insert(database: Database, servers: Collection[FilledServer]) -> None:
-    server_rows = [
-        {"id": server.id, "url": server.url, "secret": server.secret, "admin_state": AdminState.ENABLED, "health": Health.ONLINE}
-        for server in servers
-    ]
-    meeting_rows = [
-        {
-            "tenant": DEFAULT_TENANT,
-            "meeting_id": meeting,
-            "host_id": meeting,
-            "server_id": server.id,
-            "state": MeetingState.LIVE,
-            "internal_id": f"internal-{meeting}",
-            "expected_users": EXPECTED_USERS,
-        }
-        for server in servers
-        for meeting in server.meetings
-    ]
     async with database.transaction() as connection:
-        await connection.execute(insert(tables.servers), server_rows)
-        await connection.execute(insert(tables.meetings), meeting_rows)
-        await connection.execute(text("ANALYZE"))
+        for server in servers:
+            await insert_server(connection, Server(id=server.id, url=server.url, secret=server.secret))
+            await update_server(connection, server.id, {"admin_state": AdminState.ENABLED, "health": Health.ONLINE})
+            await insert_meetings(connection, server.id, server.meetings)
+        await connection.execute("ANALYZE")

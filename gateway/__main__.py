@@ -78,6 +78,8 @@ def _server_config(settings: Settings, readiness: Readiness) -> uvicorn.Config:
         ws="none",
         lifespan="on",
         access_log=False,
+        # What it logs goes where all else goes, redacted.
+        log_config=None,
         log_level="warning",
         server_header=False,
         backlog=BACKLOG,

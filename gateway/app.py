@@ -32,7 +32,8 @@ from meetingpool.domain.pool import Pool
 from meetingpool.logs import get_logger
 from meetingpool.operations.announce_hook_events import HookAnnouncer
 from meetingpool.operations.place_meeting import MeetingPlacer
-from meetingpool.outward import AllowList, Outward
+from meetingpool.outward.client import Outward
+from meetingpool.outward.targets import AllowList
 from meetingpool.settings import Settings
 
 LOAD_TIMEOUT = 30.0

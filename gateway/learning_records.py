@@ -11,7 +11,8 @@ from meetingpool.clock import Clock
 from meetingpool.domain.tenants import LrsAccess, Tenant
 from meetingpool.logs import get_logger
 from meetingpool.operations.lrs_access import NoToken, password_access, token_access
-from meetingpool.outward import Outward, OutwardFailure
+from meetingpool.outward.client import Outward
+from meetingpool.outward.errors import OutwardFailure
 
 # Seconds that a create waits for a token at most, everything included.
 TOKEN_TIMEOUT = 5.0

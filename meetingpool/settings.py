@@ -2,265 +2,229 @@
 
 import os
 import secrets
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AliasChoices, Field, ValidationError, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+import msgspec
+from msgspec import Meta, inspect
 
 from meetingpool.domain.parameters import MAX_CAP, Operator, Rule, read_assignments, read_removals
 from meetingpool.domain.voice_bridges import LONGEST, SHORTEST
+from meetingpool.outward.targets import AllowList
 
-ChecksumAlgorithm = Literal["sha1", "sha256", "sha384", "sha512"]
-Rules = Annotated[tuple[Rule, ...], NoDecode]
+# Scalelite has the setting too: its name, which is ours without the prefix, counts where ours is not set.
+SCALELITE = Meta(extra={"scalelite": True})
+
+_TRUE = ("1", "true", "t", "yes", "y", "on")
+_FALSE = ("0", "false", "f", "no", "n", "off")
+_BOOLEANS = dict.fromkeys(_TRUE, True) | dict.fromkeys(_FALSE, False)
+
+# Where text is not the value yet, and the type has no reader of its own.
+_READERS: dict[type[inspect.Type], Callable[[str], object]] = {
+    inspect.BoolType: lambda text: _BOOLEANS.get(text.lower()),
+    inspect.IntType: int,
+    inspect.FloatType: float,
+    inspect.CustomType: Path,
+}
 
 
 class SettingsError(Exception):
     """The settings contradict each other or cannot be read."""
 
 
-def _scalelite(name: str) -> AliasChoices:
-    """Our name first, then the one that Scalelite uses for the same thing."""
-    return AliasChoices(f"MEETINGPOOL_{name}", name)
+def _read_by(reader: Callable[[str], object]) -> Meta:
+    """For what is written in a form of its own. A ValueError of `reader` is a sentence that holds no secret."""
+    return Meta(extra={"reader": reader})
 
 
-class Settings(BaseSettings):
-    """All settings with their defaults. Durations are in seconds unless the name says otherwise."""
+def _host(text: str) -> str:
+    # Scalelite writes tcp://0.0.0.0:3000; the port of it is in PORT as well.
+    return urlsplit(text).hostname or "" if "://" in text else text
 
-    model_config = SettingsConfigDict(env_prefix="MEETINGPOOL_", extra="ignore", populate_by_name=True, env_ignore_empty=True)
 
-    database_url: str | None = Field(
-        None, description="PostgreSQL, as postgresql://user:password@host/name. Unset: an embedded one"
-    )
-    data_dir: Path = Field(Path("var"), description="Where the embedded database and generated secrets live")
+def _algorithms(text: str) -> frozenset[str]:
+    return frozenset(filter(None, text.lower().split(":")))
 
-    bind: str = Field("127.0.0.1", validation_alias=_scalelite("BIND"), description="Address to listen on")
-    port: int = Field(3000, ge=1, le=65535, validation_alias=_scalelite("PORT"), description="Port to listen on")
-    web_concurrency: int = Field(
-        1, ge=0, le=64, validation_alias=_scalelite("WEB_CONCURRENCY"), description="Gateway processes; 0 counts as 1"
-    )
-    drain_delay: float = Field(1.0, ge=0, le=20, description="Between the signal to stop and the closing of the port")
-    max_connections: int = Field(4096, ge=16, description="Connections that a gateway process holds; more are answered with 503")
-    max_connections_per_address: int = Field(
-        512, ge=1, description="Of these, those of one address. Not counted: this machine, and proxies in `FORWARDED_ALLOW_IPS`"
-    )
-    max_requests: int = Field(
-        1000, ge=2, description="Requests that a gateway process works on at once; more are answered with 503"
-    )
-    max_url_bytes: int = Field(64 * 1024, ge=1024, le=256 * 1024, description="Longest URL of a request")
-    max_document_bytes: int = Field(100 * 1024 * 1024, ge=1024 * 1024, description="Longest body of a request")
-    failed_checksums_per_minute: int = Field(
-        10, ge=1, description="Wrong checksums that an address may send before they are answered with status 429"
-    )
 
-    loadbalancer_secret: str | None = Field(
-        None,
-        validation_alias=_scalelite("LOADBALANCER_SECRET"),
-        description="What front ends sign with. Unset: `meetingpool up` generates one in the data directory",
-    )
-    loadbalancer_secrets: str | None = Field(
-        None, validation_alias=_scalelite("LOADBALANCER_SECRETS"), description="More secrets, separated by colons"
-    )
-    loadbalancer_checksum_algorithm: Annotated[frozenset[ChecksumAlgorithm], NoDecode] = Field(
-        frozenset({"sha1", "sha256", "sha384", "sha512"}),
-        min_length=1,
-        validation_alias=_scalelite("LOADBALANCER_CHECKSUM_ALGORITHM"),
-        description="Accepted checksum algorithms, separated by colons",
-    )
+def _networks_and_hosts(text: str) -> tuple[str, ...]:
+    entries = tuple(filter(None, map(str.strip, text.split(","))))
+    AllowList.read(entries)
+    return entries
 
-    multitenancy_enabled: bool = Field(
-        False,
-        validation_alias=_scalelite("MULTITENANCY_ENABLED"),
-        description="Front ends are tenants, each with its own secrets and meetings: `meetingpool tenants`",
-    )
-    url_host: str | None = Field(
-        None,
-        validation_alias=_scalelite("URL_HOST"),
-        pattern=r"^[A-Za-z0-9._-]+$",
-        description="Our host name. Tenants are then recognised by host names below it only",
-    )
-    public_url: str | None = Field(
-        None,
-        pattern=r"^https?://[^\s/?#@]+/?$",
-        description="Where servers and front ends reach us. Unset: https and `URL_HOST`, else where calls come in",
-    )
-    callback_allow: Annotated[tuple[str, ...], NoDecode] = Field(
-        (),
-        description="Where callbacks may go although it is inside our network, separated by commas: networks like 10.20.0.0/16, "
-        "hosts like lms.example.org or *.example.org",
-    )
-    hook_checksum_algorithm: ChecksumAlgorithm = Field(
-        "sha1", description="What events for webhooks are signed with: `sha1`, `sha256`, `sha384` or `sha512`"
-    )
-    freshness: float = Field(
-        1.0, ge=0, le=1, description="Seconds for which the answer to a reading call serves the same call again; 0: none"
-    )
 
-    connect_timeout: float = Field(
-        5.0, gt=0, le=60, validation_alias=_scalelite("CONNECT_TIMEOUT"), description="For a connection to a server"
-    )
-    response_timeout: float = Field(
-        10.0, gt=0, le=120, validation_alias=_scalelite("RESPONSE_TIMEOUT"), description="For a whole call to a server"
-    )
+ChecksumAlgorithm = Literal["sha1", "sha256", "sha384", "sha512"]
+LogFormat = Literal["json", "console"]
+LogLevel = Literal["debug", "info", "warning", "error"]
 
-    poll_interval: float = Field(
-        10.0, ge=1, le=3600, validation_alias=_scalelite("POLL_INTERVAL"), description="Between two polls of a server"
-    )
-    server_unhealthy_threshold: int = Field(
-        3, ge=1, validation_alias=_scalelite("SERVER_UNHEALTHY_THRESHOLD"), description="Failed polls until offline"
-    )
-    server_healthy_threshold: int = Field(
-        1, ge=1, validation_alias=_scalelite("SERVER_HEALTHY_THRESHOLD"), description="Good polls until online again"
-    )
-    load_min_user_count: int = Field(
-        15, ge=0, validation_alias=_scalelite("LOAD_MIN_USER_COUNT"), description="Users expected in a new meeting"
-    )
-    load_join_buffer_time: float = Field(
-        15.0, ge=0, validation_alias=_scalelite("LOAD_JOIN_BUFFER_TIME"), description="Minutes until none are expected any more"
-    )
-    server_id_is_hostname: bool = Field(
-        False,
-        validation_alias=_scalelite("SERVER_ID_IS_HOSTNAME"),
-        description="A server that is added without an id gets the host name of its URL",
-    )
-    default_create_params: Rules = Field(
-        (),
-        validation_alias=_scalelite("DEFAULT_CREATE_PARAMS"),
-        description="Parameters of create that apply when the front end sends none, as `name=value,name2=value2`",
-    )
-    override_create_params: Rules = Field(
-        (),
-        validation_alias=_scalelite("OVERRIDE_CREATE_PARAMS"),
-        description="Parameters of create that apply whatever the front end sends, as `name=value,name2=value2`",
-    )
-    create_exclude_params: Rules = Field(
-        (),
-        validation_alias=_scalelite("CREATE_EXCLUDE_PARAMS"),
-        description="Parameters of create that are not taken from the front end, separated by commas",
-    )
-    default_join_params: Rules = Field(
-        (), validation_alias=_scalelite("DEFAULT_JOIN_PARAMS"), description="The same for join: when the front end sends none"
-    )
-    override_join_params: Rules = Field(
-        (), validation_alias=_scalelite("OVERRIDE_JOIN_PARAMS"), description="The same for join: whatever the front end sends"
-    )
-    join_exclude_params: Rules = Field(
-        (), validation_alias=_scalelite("JOIN_EXCLUDE_PARAMS"), description="The same for join: not taken from the front end"
-    )
-    max_meeting_duration: int = Field(
-        0,
-        ge=0,
-        le=MAX_CAP,
-        validation_alias=_scalelite("MAX_MEETING_DURATION"),
-        description="Minutes that a meeting may last, unless an override says otherwise; 0: as long as it likes",
-    )
-    get_meetings_api_disabled: bool = Field(
-        False, validation_alias=_scalelite("GET_MEETINGS_API_DISABLED"), description="getMeetings answers with an empty list"
-    )
-    build_number: str | None = Field(None, validation_alias=_scalelite("BUILD_NUMBER"), description="Shown by the index call")
-    voice_bridge_len: int = Field(
-        9,
-        ge=SHORTEST,
-        le=LONGEST,
-        validation_alias=_scalelite("VOICE_BRIDGE_LEN"),
-        description="Digits of the voice bridge that a new meeting gets, which is what callers enter",
-    )
-    voice_bridge_min: int = Field(
-        5, ge=1, le=LONGEST, validation_alias=_scalelite("VOICE_BRIDGE_MIN"), description="Digits that callers enter at least"
-    )
-    voice_bridge_max: int = Field(
-        9,
-        le=LONGEST + 1,
-        validate_default=True,
-        validation_alias=_scalelite("VOICE_BRIDGE_MAX"),
-        description="Digits that callers can enter; one more than `VOICE_BRIDGE_LEN` lets them into breakout rooms",
-    )
-    use_external_voice_bridge: bool = Field(
-        False,
-        validation_alias=_scalelite("USE_EXTERNAL_VOICE_BRIDGE"),
-        description="A meeting gets the `voiceBridge` that the front end asks for, if it has 5 to 15 digits and is free",
-    )
-    fsapi_password: str | None = Field(
-        None,
-        repr=False,
-        validate_default=True,
-        validation_alias=_scalelite("FSAPI_PASSWORD"),
-        description="What FreeSWITCH sends to `/fsapi`. Unset: the first secret of front ends, and without a secret or with "
-        "tenants nobody gets in. Set but empty: nothing is asked for",
-    )
-    fsapi_max_duration: int | None = Field(
-        None,
-        ge=0,
-        le=MAX_CAP,
-        validation_alias=_scalelite("FSAPI_MAX_DURATION"),
-        description="Minutes after which a telephone call is hung up; 0: never. Unset: `MAX_MEETING_DURATION`",
-    )
+DatabaseUrl = Annotated[str, Meta(pattern=r"^postgresql(\+asyncpg)?://")]
+HostName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]+\Z")]
+WebAddress = Annotated[str, Meta(pattern=r"^https?://[^\s/?#@]+/?\Z")]
+Host = Annotated[str, Meta(min_length=1), _read_by(_host)]
+Minutes = Annotated[int, Meta(ge=0, le=MAX_CAP)]
+Algorithms = Annotated[frozenset[ChecksumAlgorithm], Meta(min_length=1), _read_by(_algorithms)]
+NetworksAndHosts = Annotated[tuple[str, ...], _read_by(_networks_and_hosts)]
+Defaults = Annotated[tuple[Rule, ...], _read_by(partial(read_assignments, Operator.DEFAULT))]
+Overrides = Annotated[tuple[Rule, ...], _read_by(partial(read_assignments, Operator.OVERRIDE))]
+Removals = Annotated[tuple[Rule, ...], _read_by(read_removals)]
 
-    log_format: str = Field("console", pattern="^(json|console)$", description="`json` or `console`")
-    log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="`debug`, `info`, `warning` or `error`")
 
-    @field_validator("bind", mode="before")
-    @classmethod
-    def _host_of_bind(cls, value: object) -> object:
-        # Scalelite writes tcp://0.0.0.0:3000; the port of it is in PORT as well.
-        return urlsplit(value).hostname if isinstance(value, str) and "://" in value else value
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """All settings with their defaults. Durations are in seconds unless the name says otherwise.
 
-    @field_validator("database_url")
-    @classmethod
-    def _is_postgresql(cls, value: str | None) -> str | None:
-        if value is not None and not value.startswith(("postgresql://", "postgresql+asyncpg://")):
-            raise ValueError("must be like postgresql://user:password@host/name")
-        return value
+    `read_settings` checks what is allowed; settings that code makes are not checked.
+    """
 
-    @field_validator("loadbalancer_checksum_algorithm", mode="before")
-    @classmethod
-    def _algorithms(cls, value: object) -> object:
-        return frozenset(filter(None, value.lower().split(":"))) if isinstance(value, str) else value
+    database_url: Annotated[
+        DatabaseUrl | None,
+        Meta(
+            examples=["postgresql://user:password@host/name"],
+            description="PostgreSQL, as postgresql://user:password@host/name. Unset: an embedded one",
+        ),
+    ] = None
+    data_dir: Annotated[Path, Meta(description="Where the embedded database and generated secrets live")] = Path("var")
 
-    @field_validator("callback_allow", mode="before")
-    @classmethod
-    def _entries(cls, value: object) -> object:
-        return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
+    bind: Annotated[Host, SCALELITE, Meta(examples=["127.0.0.1 or tcp://127.0.0.1:3000"], description="Address to listen on")] = (
+        "127.0.0.1"
+    )
+    port: Annotated[int, SCALELITE, Meta(ge=1, le=65535, description="Port to listen on")] = 3000
+    web_concurrency: Annotated[int, SCALELITE, Meta(ge=0, le=64, description="Gateway processes; 0 counts as 1")] = 1
+    drain_delay: Annotated[float, Meta(ge=0, le=20, description="Between the signal to stop and the closing of the port")] = 1.0
+    max_connections: Annotated[
+        int, Meta(ge=16, description="Connections that a gateway process holds; more are answered with 503")
+    ] = 4096
+    max_connections_per_address: Annotated[
+        int,
+        Meta(ge=1, description="Of these, those of one address. Not counted: this machine, and proxies in `FORWARDED_ALLOW_IPS`"),
+    ] = 512
+    max_requests: Annotated[
+        int, Meta(ge=2, description="Requests that a gateway process works on at once; more are answered with 503")
+    ] = 1000
+    max_url_bytes: Annotated[int, Meta(ge=1024, le=256 * 1024, description="Longest URL of a request")] = 64 * 1024
+    max_document_bytes: Annotated[int, Meta(ge=1024 * 1024, description="Longest body of a request")] = 100 * 1024 * 1024
+    failed_checksums_per_minute: Annotated[
+        int, Meta(ge=1, description="Wrong checksums that an address may send before they are answered with status 429")
+    ] = 10
 
-    @field_validator("callback_allow")
-    @classmethod
-    def _are_networks_or_hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        # Imported where it is needed: the client behind it takes longer to load than all the rest of a command.
-        from meetingpool.outward import AllowList
+    loadbalancer_secret: Annotated[
+        str | None,
+        SCALELITE,
+        Meta(description="What front ends sign with. Unset: `meetingpool up` generates one in the data directory"),
+    ] = None
+    loadbalancer_secrets: Annotated[str | None, SCALELITE, Meta(description="More secrets, separated by colons")] = None
+    loadbalancer_checksum_algorithm: Annotated[
+        Algorithms, SCALELITE, Meta(description="Accepted checksum algorithms, separated by colons")
+    ] = frozenset({"sha1", "sha256", "sha384", "sha512"})
 
-        AllowList.read(value)
-        return value
+    multitenancy_enabled: Annotated[
+        bool, SCALELITE, Meta(description="Front ends are tenants, each with its own secrets and meetings: `meetingpool tenants`")
+    ] = False
+    url_host: Annotated[
+        HostName | None,
+        SCALELITE,
+        Meta(examples=["pool.example.org"], description="Our host name. Tenants are then recognised by host names below it only"),
+    ] = None
+    public_url: Annotated[
+        WebAddress | None,
+        Meta(
+            examples=["https://pool.example.org"],
+            description="Where servers and front ends reach us. Unset: https and `URL_HOST`, else where calls come in",
+        ),
+    ] = None
+    callback_allow: Annotated[
+        NetworksAndHosts,
+        Meta(
+            description="Where callbacks may go although it is inside our network, separated by commas: "
+            "networks like 10.20.0.0/16, hosts like lms.example.org or *.example.org"
+        ),
+    ] = ()
+    hook_checksum_algorithm: Annotated[
+        ChecksumAlgorithm, Meta(description="What events for webhooks are signed with: `sha1`, `sha256`, `sha384` or `sha512`")
+    ] = "sha1"
+    freshness: Annotated[
+        float, Meta(ge=0, le=1, description="Seconds for which the answer to a reading call serves the same call again; 0: none")
+    ] = 1.0
 
-    @field_validator("default_create_params", "default_join_params", mode="before")
-    @classmethod
-    def _defaults(cls, value: object) -> object:
-        return read_assignments(Operator.DEFAULT, value) if isinstance(value, str) else value
+    connect_timeout: Annotated[float, SCALELITE, Meta(gt=0, le=60, description="For a connection to a server")] = 5.0
+    response_timeout: Annotated[float, SCALELITE, Meta(gt=0, le=120, description="For a whole call to a server")] = 10.0
 
-    @field_validator("override_create_params", "override_join_params", mode="before")
-    @classmethod
-    def _overrides(cls, value: object) -> object:
-        return read_assignments(Operator.OVERRIDE, value) if isinstance(value, str) else value
+    poll_interval: Annotated[float, SCALELITE, Meta(ge=1, le=3600, description="Between two polls of a server")] = 10.0
+    server_unhealthy_threshold: Annotated[int, SCALELITE, Meta(ge=1, description="Failed polls until offline")] = 3
+    server_healthy_threshold: Annotated[int, SCALELITE, Meta(ge=1, description="Good polls until online again")] = 1
+    load_min_user_count: Annotated[int, SCALELITE, Meta(ge=0, description="Users expected in a new meeting")] = 15
+    load_join_buffer_time: Annotated[float, SCALELITE, Meta(ge=0, description="Minutes until none are expected any more")] = 15.0
+    server_id_is_hostname: Annotated[
+        bool, SCALELITE, Meta(description="A server that is added without an id gets the host name of its URL")
+    ] = False
+    default_create_params: Annotated[
+        Defaults,
+        SCALELITE,
+        Meta(description="Parameters of create that apply when the front end sends none, as `name=value,name2=value2`"),
+    ] = ()
+    override_create_params: Annotated[
+        Overrides,
+        SCALELITE,
+        Meta(description="Parameters of create that apply whatever the front end sends, as `name=value,name2=value2`"),
+    ] = ()
+    create_exclude_params: Annotated[
+        Removals, SCALELITE, Meta(description="Parameters of create that are not taken from the front end, separated by commas")
+    ] = ()
+    default_join_params: Annotated[Defaults, SCALELITE, Meta(description="The same for join: when the front end sends none")] = ()
+    override_join_params: Annotated[
+        Overrides, SCALELITE, Meta(description="The same for join: whatever the front end sends")
+    ] = ()
+    join_exclude_params: Annotated[Removals, SCALELITE, Meta(description="The same for join: not taken from the front end")] = ()
+    max_meeting_duration: Annotated[
+        Minutes,
+        SCALELITE,
+        Meta(description="Minutes that a meeting may last, unless an override says otherwise; 0: as long as it likes"),
+    ] = 0
+    get_meetings_api_disabled: Annotated[bool, SCALELITE, Meta(description="getMeetings answers with an empty list")] = False
+    build_number: Annotated[str | None, SCALELITE, Meta(description="Shown by the index call")] = None
+    voice_bridge_len: Annotated[
+        int,
+        SCALELITE,
+        Meta(
+            ge=SHORTEST, le=LONGEST, description="Digits of the voice bridge that a new meeting gets, which is what callers enter"
+        ),
+    ] = 9
+    voice_bridge_min: Annotated[int, SCALELITE, Meta(ge=1, le=LONGEST, description="Digits that callers enter at least")] = 5
+    voice_bridge_max: Annotated[
+        int,
+        SCALELITE,
+        Meta(
+            le=LONGEST + 1,
+            description="Digits that callers can enter; one more than `VOICE_BRIDGE_LEN` lets them into breakout rooms",
+        ),
+    ] = 9
+    use_external_voice_bridge: Annotated[
+        bool,
+        SCALELITE,
+        Meta(description="A meeting gets the `voiceBridge` that the front end asks for, if it has 5 to 15 digits and is free"),
+    ] = False
+    fsapi_password: Annotated[
+        str | None,
+        SCALELITE,
+        Meta(
+            description="What FreeSWITCH sends to `/fsapi`. Unset: the first secret of front ends, and without a secret "
+            "or with tenants nobody gets in. Set but empty: nothing is asked for"
+        ),
+    ] = None
+    fsapi_max_duration: Annotated[
+        Minutes | None,
+        SCALELITE,
+        Meta(description="Minutes after which a telephone call is hung up; 0: never. Unset: `MAX_MEETING_DURATION`"),
+    ] = None
 
-    @field_validator("create_exclude_params", "join_exclude_params", mode="before")
-    @classmethod
-    def _removals(cls, value: object) -> object:
-        return read_removals(value) if isinstance(value, str) else value
+    log_format: Annotated[LogFormat, Meta(description="`json` or `console`")] = "console"
+    log_level: Annotated[LogLevel, Meta(description="`debug`, `info`, `warning` or `error`")] = "info"
 
-    @field_validator("voice_bridge_max")
-    @classmethod
-    def _prompt_takes_own_bridges(cls, value: int, info: ValidationInfo) -> int:
-        shortest, length = info.data.get("voice_bridge_min", value), info.data.get("voice_bridge_len", value)
-        if not shortest <= length <= value:
-            raise ValueError("VOICE_BRIDGE_LEN must not be below VOICE_BRIDGE_MIN or above VOICE_BRIDGE_MAX")
-        return value
-
-    @field_validator("fsapi_password", mode="before")
-    @classmethod
-    def _emptied_password(cls, value: object) -> object:
-        # Everywhere else an empty variable counts as unset; here it is how one says that no password is wanted.
-        return "" if value is None and _is_emptied("FSAPI_PASSWORD") else value
+    def __repr__(self) -> str:
+        # Secrets are among them.
+        return "Settings()"
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -294,13 +258,76 @@ class Settings(BaseSettings):
         return self.load_join_buffer_time * 60
 
 
+class Setting:
+    """One of the settings, as it is read and described. Of its `variables`, the first that is not empty counts."""
+
+    def __init__(self, field: msgspec.structs.FieldInfo) -> None:
+        described: Any = inspect.type_info(field.type)
+        extra, variable = described.extra or {}, f"MEETINGPOOL_{field.name.upper()}"
+        self.name = field.name
+        self.variables = (variable, field.name.upper()) if "scalelite" in extra else (variable,)
+        self.default = field.default
+        self.description: str = described.extra_json_schema["description"]
+        self._type = field.type
+        self._kind = described.type.types[0] if isinstance(described.type, inspect.UnionType) else described.type
+        self._examples: list[str] = described.extra_json_schema.get("examples", [])
+        self._reader = extra.get("reader") or _READERS.get(type(self._kind), str)
+
+    def read(self, text: str) -> Any:
+        """The value that `text` stands for. Raises ValueError with a sentence that says what is allowed."""
+        try:
+            return msgspec.convert(self._reader(text), self._type)
+        except ValueError as error:
+            raise ValueError(self._allowed() or str(error)) from None
+
+    def _allowed(self) -> str:
+        """What may be said; "" where the reader says what is wrong."""
+        match self._kind:
+            case inspect.BoolType():
+                return "must be true or false"
+            case inspect.IntType() | inspect.FloatType() as number:
+                what = "a whole number" if isinstance(number, inspect.IntType) else "a number"
+                bounds = (("above", number.gt), ("from", number.ge), ("up to", number.le))
+                return " ".join(["must be", what, *(f"{word} {bound}" for word, bound in bounds if bound is not None)])
+            case inspect.LiteralType() as one:
+                return f"must be one of {', '.join(map(str, one.values))}"
+            case inspect.FrozenSetType(item_type=inspect.LiteralType() as one):
+                return f"must be one or more of {', '.join(map(str, one.values))}, separated by colons"
+        return "".join(f"must be like {example}" for example in self._examples)
+
+
+def all_settings() -> tuple[Setting, ...]:
+    """All settings, in the order in which the reference shows them."""
+    return tuple(map(Setting, msgspec.structs.fields(Settings)))
+
+
 def read_settings() -> Settings:
     """The settings of the environment. Raises SettingsError with one sentence that names each wrong variable."""
-    try:
-        return Settings()
-    except ValidationError as error:
-        wrong = "; ".join(f"{_variable(problem['loc'])}: {problem['msg']}" for problem in error.errors())
-        raise SettingsError(f"Settings cannot be used: {wrong}") from None
+    values, wrong = _read_environment()
+    settings = Settings(**values)
+    are_read = wrong.keys().isdisjoint({"MEETINGPOOL_VOICE_BRIDGE_LEN", "MEETINGPOOL_VOICE_BRIDGE_MAX"})
+    if are_read and not settings.voice_bridge_min <= settings.voice_bridge_len <= settings.voice_bridge_max:
+        wrong["MEETINGPOOL_VOICE_BRIDGE_MAX"] = "VOICE_BRIDGE_LEN must not be below VOICE_BRIDGE_MIN or above VOICE_BRIDGE_MAX"
+    if wrong:
+        raise SettingsError("Settings cannot be used: " + "; ".join(f"{variable}: {why}" for variable, why in wrong.items()))
+    return settings
+
+
+def _read_environment() -> tuple[dict[str, Any], dict[str, str]]:
+    """The values that were given, and what is wrong with which variables."""
+    values: dict[str, Any] = {}
+    wrong: dict[str, str] = {}
+    for setting in all_settings():
+        given = [os.environ[variable] for variable in setting.variables if variable in os.environ]
+        try:
+            if text := next(filter(None, given), None):
+                values[setting.name] = setting.read(text)
+            elif given and setting.name == "fsapi_password":
+                # Everywhere else an empty variable counts as unset; here it is how one says that no password is wanted.
+                values[setting.name] = ""
+        except ValueError as error:
+            wrong[setting.variables[0]] = str(error)
+    return values, wrong
 
 
 def with_secret(settings: Settings) -> Settings:
@@ -308,7 +335,7 @@ def with_secret(settings: Settings) -> Settings:
     if settings.secrets:
         return settings
     secret = _kept_secret(settings.data_dir / "loadbalancer_secret")
-    return settings.model_copy(update={"loadbalancer_secret": secret})
+    return msgspec.structs.replace(settings, loadbalancer_secret=secret)
 
 
 def _kept_secret(path: Path) -> str:
@@ -322,13 +349,3 @@ def _kept_secret(path: Path) -> str:
             os.link(draft, path)
         draft.unlink()
     return path.read_text().strip()
-
-
-def _is_emptied(name: str) -> bool:
-    """Whether the environment says that `name` is empty, which it need not say of what is unset."""
-    return any(os.environ.get(variable) == "" for variable in (f"MEETINGPOOL_{name}", name))
-
-
-def _variable(location: tuple[int | str, ...]) -> str:
-    name = str(location[0]) if location else "?"
-    return name if name.isupper() else f"MEETINGPOOL_{name.upper()}"

@@ -12,7 +12,7 @@ from meetingpool.clock import SystemClock
 from meetingpool.database.engine import Database
 from meetingpool.logs import get_logger
 from meetingpool.operations.deliver_callbacks import Deliverer
-from meetingpool.outward import Outward
+from meetingpool.outward.client import Outward
 from meetingpool.settings import Settings
 
 # Connections of its own, so that a renewal of the lease waits for no callback.

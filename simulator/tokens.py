@@ -1,6 +1,6 @@
 """Signed tokens (JWT, RFC 7519) as the scripts on a BBB server make them. Called by `outward_calls.py`.
 
-Made without the library that verifies them elsewhere, on purpose: tests then compare two implementations.
+Made without the module that verifies them elsewhere, on purpose: tests then compare two implementations.
 """
 
 import base64

@@ -9,7 +9,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
-from sqlalchemy import text
 
 from gateway.app import create_app
 from gateway.state import Readiness
@@ -20,7 +19,7 @@ from meetingpool.domain.announcements import Announcement
 from meetingpool.domain.callbacks import CallbackKind, callback_path
 from meetingpool.domain.meetings import DEFAULT_TENANT
 from meetingpool.operations.deliver_callbacks import Deliverer
-from meetingpool.outward import Outward
+from meetingpool.outward.client import Outward
 from simulator.listener import Listener
 from simulator.server import SimulatedServer
 from tests.integration.simulator.receiving import PATIENCE, Receiver
@@ -91,14 +90,14 @@ class CallbackPool:
                 await asyncio.sleep(0.02)
         return error
 
-    async def execute(self, statement: str, **values: Any) -> None:
+    async def execute(self, statement: str, *arguments: object) -> None:
         async with self.pool.database.transaction() as connection:
-            await connection.execute(text(statement), values)
+            await connection.execute(statement, *arguments)
 
     async def make_due(self) -> None:
         """Ends all pauses and leases."""
         async with self.pool.database.transaction() as connection:
-            await connection.execute(text("UPDATE outbox SET next_attempt_at = now() WHERE state = 'pending'"))
+            await connection.execute("UPDATE outbox SET next_attempt_at = now() WHERE state = 'pending'")
             await notify(connection, NOTIFICATION, [0])
 
     async def announce(self, *urls: str, kind: CallbackKind = CallbackKind.MEETING_ENDED) -> None:

@@ -10,6 +10,7 @@ from meetingpool.database import migrate
 from meetingpool.database.embedded import acquire_embedded
 from meetingpool.database.engine import Database
 from tests.databases import cloned_database
+from tests.logs import Event, captured_logs
 from tests.pool import FrontEnd, RunningPool, running_pool
 
 
@@ -22,6 +23,13 @@ def template_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield embedded.url
     finally:
         embedded.release()
+
+
+@pytest.fixture
+def logged() -> Iterator[list[Event]]:
+    """The events that are logged during the test."""
+    with captured_logs() as events:
+        yield events
 
 
 @pytest.fixture

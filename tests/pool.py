@@ -23,7 +23,7 @@ from meetingpool.domain.servers import AdminState, Server, ServerId
 from meetingpool.operations.poll_rules import poll_rules
 from meetingpool.operations.poll_server import ServerPoller
 from meetingpool.operations.record_polls import Poll, PollRules, Recorded, record_polls
-from meetingpool.settings import Settings
+from meetingpool.settings import Settings, all_settings
 from simulator.fleet import Fleet
 from simulator.server import SimulatedServer
 
@@ -131,7 +131,7 @@ class RunningPool:
 async def running_pool(
     database_url: str, *, servers: int = 3, clock: Clock | None = None, **settings: Any
 ) -> AsyncIterator[RunningPool]:
-    """A pool of enabled servers that were polled once."""
+    """A pool of enabled servers that were polled once. Settings may be text, as the environment would say them."""
     clock = clock or SystemClock()
     async with AsyncExitStack() as stack:
         fleet = await stack.enter_async_context(Fleet.running(servers=servers))
@@ -144,7 +144,7 @@ async def running_pool(
             settings=Settings(
                 database_url=database_url,
                 loadbalancer_secret=SECRET,
-                **{"response_timeout": 2.0, "connect_timeout": 1.0, "freshness": 0.0, **settings},
+                **{"response_timeout": 2.0, "connect_timeout": 1.0, "freshness": 0.0, **_as_read(settings)},
             ),
             clock=clock,
             poller=ServerPoller(client, clock, deadline=1.0),
@@ -159,6 +159,11 @@ async def running_pool(
                 await update_server(connection, ServerId(server.name), {"admin_state": AdminState.ENABLED})
         await pool.poll()
         yield pool
+
+
+def _as_read(settings: dict[str, Any]) -> dict[str, Any]:
+    readers = {setting.name: setting.read for setting in all_settings()}
+    return {name: readers[name](value) if isinstance(value, str) else value for name, value in settings.items()}
 
 
 async def meeting_row(database: Database, meeting_id: str) -> Meeting | None:

@@ -18,7 +18,8 @@ from meetingpool.database.hooks import MAX_PER_TENANT, TooManyHooks, delete_hook
 from meetingpool.domain.hooks import Hook, HookForm, read_event_ids
 from meetingpool.domain.tenants import Tenant
 from meetingpool.logs import get_logger
-from meetingpool.outward import ForbiddenAddress, require_allowed
+from meetingpool.outward.errors import ForbiddenAddress
+from meetingpool.outward.targets import require_allowed
 
 MAX_URL_BYTES = 2048
 MAX_ID_LENGTH = 256

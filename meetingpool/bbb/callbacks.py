@@ -7,7 +7,6 @@ recording was published and after a meeting's events were archived, bbb-web's ca
 
 import hmac
 import json
-import math
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,18 +14,15 @@ from enum import StrEnum
 from typing import Any
 from urllib.parse import parse_qsl
 
-from jwt import PyJWS, PyJWTError
-from jwt.algorithms import HMACAlgorithm
-
+from meetingpool.bbb import strict_json
 from meetingpool.bbb.checksum import ALL_ALGORITHMS, Algorithm, matching_secret, sign
 from meetingpool.bbb.query import encode
+from meetingpool.bbb.tokens import InvalidToken, signed_token, verified_payload
 
 MAX_RECORDING_READY_BYTES = 64 * 1024
 MAX_ANALYTICS_BYTES = 1024 * 1024
 MAX_HOOK_BYTES = 1024 * 1024
-MAX_TOKEN_LENGTH = 16 * 1024
 MAX_ID_LENGTH = 256
-MAX_DEPTH = 32
 
 # Seconds for which the token of an analytics report is good, and by which clocks may differ.
 ANALYTICS_TOKEN_SECONDS = 24 * 3600
@@ -76,25 +72,6 @@ class AnalyticsReport:
     document: Mapping[str, Any] = field(repr=False)
 
 
-class _HmacWithAnyKey(HMACAlgorithm):
-    """HMAC with keys of any length: they are shared secrets that others chose, and it is not for us to warn of them here."""
-
-    def check_key_length(self, key: object) -> None:  # noqa: ARG002
-        return None
-
-
-def _new_signatures() -> PyJWS:
-    """Signatures with these three algorithms; no other exists for it, least of all `none`."""
-    signatures = PyJWS(algorithms=[])
-    signatures.register_algorithm("HS256", _HmacWithAnyKey(HMACAlgorithm.SHA256))
-    signatures.register_algorithm("HS384", _HmacWithAnyKey(HMACAlgorithm.SHA384))
-    signatures.register_algorithm("HS512", _HmacWithAnyKey(HMACAlgorithm.SHA512))
-    return signatures
-
-
-_SIGNATURES = _new_signatures()
-
-
 def verify_recording_ready(body: bytes, secrets: Sequence[str], *, now: float) -> RecordingReady:
     """Reads what the script posts after a format was published: a form, or the JSON object that b3lb sends.
 
@@ -108,7 +85,7 @@ def verify_recording_ready(body: bytes, secrets: Sequence[str], *, now: float) -
 
 def sign_recording_ready(*, meeting_id: str, record_id: str, secret: str) -> bytes:
     """The form to post to a front end, signed with its secret."""
-    token = _signed({"meeting_id": meeting_id, "record_id": record_id}, secret, {"alg": "HS256", "typ": ""})
+    token = _signed({"meeting_id": meeting_id, "record_id": record_id}, secret, {"alg": "HS256"})
     return f"{_SIGNED_PARAMETERS}={token}".encode()
 
 
@@ -130,7 +107,7 @@ def verify_analytics(authorization: str | None, body: bytes, secrets: Sequence[s
 def sign_analytics(secret: str, *, now: float) -> str:
     """The Authorization header for a report to a front end, signed with its secret. `now` in seconds since 1970."""
     claims = {"exp": int(now) + ANALYTICS_TOKEN_SECONDS}
-    return f"Bearer {_signed(claims, secret, {'alg': 'HS512', 'typ': 'JWT'})}"
+    return f"Bearer {_signed(claims, secret, {'typ': 'JWT', 'alg': 'HS512'})}"
 
 
 def end_callback_url(url: str, *, recordingmarks: bool, meeting_id: str) -> str:
@@ -218,33 +195,23 @@ def _bearer_token(authorization: str | None) -> str:
 
 def _verified_claims(token: str, secrets: Iterable[str], algorithms: Collection[str]) -> dict[str, Any]:
     """What the token says, if one of the secrets made it with one of the algorithms. Raises CallbackRefused."""
-    if len(token) > MAX_TOKEN_LENGTH or not token.isascii():
-        raise CallbackRefused(Reason.WRONG_PROOF, "this is not a token")
-    for secret in filter(None, secrets):
-        try:
-            payload = _SIGNATURES.decode(token, secret, algorithms=list(algorithms))
-        except PyJWTError:
-            continue
-        return _object_in(payload)
-    raise CallbackRefused(Reason.WRONG_PROOF, "the token was not made with a server's secret")
+    try:
+        payload = verified_payload(token, secrets, algorithms)
+    except InvalidToken as error:
+        raise CallbackRefused(Reason.WRONG_PROOF, str(error)) from None
+    return _object_in(payload)
 
 
 def _signed(claims: Mapping[str, Any], secret: str, header: Mapping[str, str]) -> str:
-    payload = json.dumps(claims, separators=(",", ":")).encode()
-    return _SIGNATURES.encode(payload, secret, header["alg"], headers=dict(header), sort_headers=False)
+    return signed_token(json.dumps(claims, separators=(",", ":")).encode(), secret, header)
 
 
 def read_json(content: bytes) -> Any:
     """The JSON object or list in `content`. Raises CallbackRefused for what is not one, or not for every reader the same."""
     try:
-        document = json.loads(
-            content.decode(), object_pairs_hook=_without_repetition, parse_constant=_finite, parse_float=_finite
-        )
-    except (ValueError, RecursionError):
-        raise CallbackRefused(Reason.UNREADABLE, "this is not JSON that can be understood in one way only") from None
-    if not isinstance(document, dict | list) or _is_deeper_than(MAX_DEPTH, document):
-        raise CallbackRefused(Reason.UNREADABLE, f"this is not a JSON object of at most {MAX_DEPTH} levels")
-    return document
+        return strict_json.parse(content)
+    except strict_json.NotJson as error:
+        raise CallbackRefused(Reason.UNREADABLE, str(error)) from None
 
 
 def _object_in(content: bytes) -> dict[str, Any]:
@@ -252,30 +219,6 @@ def _object_in(content: bytes) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise CallbackRefused(Reason.UNREADABLE, "this is not a JSON object")
     return document
-
-
-def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    result = dict(pairs)
-    if len(result) != len(pairs):
-        raise ValueError("a name is given twice")
-    return result
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if not math.isfinite(number):
-        raise ValueError("a number is too large, or none")
-    return number
-
-
-def _is_deeper_than(limit: int, document: Any) -> bool:
-    level = [document]
-    for _ in range(limit):
-        inner = (value for outer in level for value in (outer.values() if isinstance(outer, dict) else outer))
-        level = [value for value in inner if isinstance(value, dict | list)]
-        if not level:
-            return False
-    return True
 
 
 def _storable(value: Any) -> Any:

@@ -8,9 +8,6 @@ import os
 from base64 import b64encode
 from hashlib import pbkdf2_hmac
 
-from cryptography.hazmat.primitives import padding
-from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
-
 _ROUNDS = 10_000
 _KEY_BYTES, _IV_BYTES, _SALT_BYTES = 32, 16, 8
 
@@ -27,6 +24,10 @@ def lrs_by_token(endpoint: str, token: str) -> str:
 
 def lrs_payload(access: str, secret: str) -> str:
     """`access` (JSON) encrypted for the server with `secret`."""
+    # Imported by those who encrypt only: the library takes 6 MB of memory.
+    from cryptography.hazmat.primitives import padding
+    from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+
     salt = os.urandom(_SALT_BYTES)
     derived = pbkdf2_hmac("sha256", secret.encode(), salt, _ROUNDS, _KEY_BYTES + _IV_BYTES)
     padder = padding.PKCS7(algorithms.AES.block_size).padder()

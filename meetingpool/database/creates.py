@@ -4,13 +4,11 @@ Each is one statement and a transaction of its own, notification included, since
 processes is decided in it. Locks are taken in the order tenants, servers, meetings, so that nobody waits in a circle.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
 
-from meetingpool.database.engine import Database, Statement, statements_of
+from meetingpool.database.engine import Database, Record, Statement
 from meetingpool.database.meetings import MEETING_COLUMNS, find_meeting, meeting_of
 from meetingpool.database.notifications import CHANNEL
 from meetingpool.database.tenants import count_meetings_of, lock_tenant
@@ -212,7 +210,7 @@ async def reserve(
             raise MeetingTaken
         if await count_meetings_of(connection, key.tenant) >= max_meetings:
             raise TenantFull
-        attempt = await _reserve(statements_of(connection), wanted, key, said)
+        attempt = await _reserve(connection.fetchrow, wanted, key, said)
         if attempt is None:
             raise Unplaced
         return attempt
@@ -227,7 +225,7 @@ async def _reserve(run: Statement, wanted: Reservation, key: MeetingKey, said: S
         wanted.expected,
         wanted.ceiling,
         said.parameters.get("voiceBridge"),
-        json.dumps(dict(said.parameters)),
+        dict(said.parameters),
         _callbacks_of(said),
     )
     return None if row is None else replace(_placed(row), parameters=said.parameters)
@@ -242,7 +240,7 @@ async def touch(database: Database, key: MeetingKey) -> Attempt | None:
         meeting=meeting_of(row),
         attempted_at=row["attempted_at"],
         quiet_for=row["quiet_for"],
-        parameters=json.loads(row["parameters"]),
+        parameters=row["parameters"],
     )
 
 
@@ -268,7 +266,7 @@ async def move_gone(database: Database, wanted: Reservation, *, attempt: Attempt
 async def describe(database: Database, attempt: Attempt, said: Said) -> None:
     """The meeting is over, and its server is about to make another: from now on repeats say what `said` holds."""
     known = attempt.meeting
-    await database.statement(_DESCRIBE, *known.key, known.generation, json.dumps(dict(said.parameters)), _callbacks_of(said))
+    await database.statement(_DESCRIBE, *known.key, known.generation, dict(said.parameters), _callbacks_of(said))
 
 
 async def confirm(
@@ -286,7 +284,7 @@ async def confirm(
         internal_id,
         known.state,
         known.internal_id,
-        json.dumps(dict(learnt)) if learnt else None,
+        dict(learnt) if learnt else None,
     )
     return meeting_of(row) if row else None
 
@@ -297,9 +295,9 @@ async def withdraw(database: Database, attempt: Attempt) -> bool:
     return row is not None
 
 
-def _callbacks_of(said: Said) -> str:
+def _callbacks_of(said: Said) -> dict[str, dict[str, str]]:
     """As they are kept: by the mark of the meeting that they are about."""
-    return json.dumps({said.parameters[MARK]: dict(said.callbacks)} if said.callbacks else {})
+    return {said.parameters[MARK]: dict(said.callbacks)} if said.callbacks else {}
 
 
 def _move_arguments(wanted: Reservation, attempt: Attempt, said: Said) -> tuple[object, ...]:
@@ -313,7 +311,7 @@ def _move_arguments(wanted: Reservation, attempt: Attempt, said: Said) -> tuple[
     )
 
 
-def _placed(row: Any) -> Attempt:
+def _placed(row: Record | None) -> Attempt:
     if row is None:
         raise Unplaced
     if row["generation"] is None:

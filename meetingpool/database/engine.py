@@ -1,23 +1,28 @@
-"""How a process reaches PostgreSQL: bounds on everything, and two ways to use it.
+"""How a process reaches PostgreSQL: one pool of the driver's own connections, and bounds on everything.
 
-`transaction` for several statements, by SQLAlchemy. `statement` for the one statement that a call waits for: on a connection of
-the driver itself it costs half of the CPU and a third of the round trips.
+`transaction` for several statements, `statement` for the one that a call waits for, which saves two round trips. All statements
+are ours, word by word, so that what is locked, and in which order, can be read.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from types import TracebackType
+from typing import TypeAlias
 
 import asyncpg
-from sqlalchemy import event, make_url
-from sqlalchemy.exc import DBAPIError, DisconnectionError, InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-Connection = AsyncConnection
-# Runs one statement with its arguments; returns the first row, by column names, or None.
-Statement = Callable[..., Awaitable[Any]]
+# A connection lent by the pool. `execute`, `fetch`, `fetchrow` and `fetchval` take a statement and its arguments $1, $2, ….
+Connection: TypeAlias = asyncpg.pool.PoolConnectionProxy
+# A row, by the names of its columns.
+Record: TypeAlias = asyncpg.Record
+# The last is what whoever uses a connection hears between the server's farewell and its end.
+DRIVER_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+# A unique column has that value already.
+Taken = asyncpg.UniqueViolationError
+# Runs one statement with its arguments; returns the first row, or None.
+Statement = Callable[..., Awaitable[Record | None]]
 
 STATEMENT_TIMEOUT = 4.0
 CONNECT_TIMEOUT = 3.0
@@ -37,22 +42,13 @@ class Database:
     def __init__(self, url: str, *, name: str, pool_size: int = 5) -> None:
         self.url = url
         self.name = name
-        self.engine: AsyncEngine = create_async_engine(
-            sqlalchemy_url(url),
-            pool_size=pool_size,
-            max_overflow=0,
-            pool_timeout=POOL_TIMEOUT,
-            pool_pre_ping=False,
-            hide_parameters=True,
-            connect_args=connect_arguments(name),
-        )
-        event.listen(self.engine.sync_engine, "checkout", _refuse_closed)
-        self._statements = asyncpg.create_pool(
+        self._pool = asyncpg.create_pool(
             plain_url(url),
             min_size=0,
             max_size=pool_size,
             max_inactive_connection_lifetime=IDLE_LIFETIME,
-            # One statement leaves nothing behind that would have to be reset.
+            init=_prepare,
+            # Neither a statement nor a transaction leaves anything behind that would have to be reset.
             reset=_nothing,
             **connect_arguments(name),
         )
@@ -64,68 +60,98 @@ class Database:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
         """A transaction: committed at the end, rolled back on an exception. Raises DatabaseUnavailable."""
-        self.callers += 1
-        try:
-            async with _translated(self.engine.begin()) as connection:
-                yield connection
-        finally:
-            self.callers -= 1
+        async with _Lent(self) as connection, connection.transaction():
+            yield connection
 
-    async def statement(self, statement: str, *arguments: object) -> Any:
+    async def statement(self, statement: str, *arguments: object) -> Record | None:
         """The first row of one statement, which is a transaction of its own; None without rows. Raises DatabaseUnavailable."""
-        self.callers += 1
-        try:
-            if not self._is_open:
-                await self._open()
-            # A time-out costs a task; whoever finds a connection free needs none.
-            patience = None if self._statements.get_idle_size() else POOL_TIMEOUT
-            async with self._statements.acquire(timeout=patience) as connection:
-                return await connection.fetchrow(statement, *arguments)
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
-            if is_unavailable(error):
-                raise DatabaseUnavailable(DatabaseUnavailable.__doc__) from error
-            raise
-        finally:
-            self.callers -= 1
+        async with _Lent(self) as connection:
+            row: Record | None = await connection.fetchrow(statement, *arguments)
+            return row
 
     @property
     def checked_out(self) -> int:
         """Connections in use now. Zero whenever this process waits for a server."""
-        in_statements = self._statements.get_size() - self._statements.get_idle_size()
-        return self.engine.pool.checkedout() + in_statements  # type: ignore[attr-defined, no-any-return]
+        return int(self._pool.get_size() - self._pool.get_idle_size())
 
     async def close(self) -> None:
-        await self.engine.dispose()
         if self._is_open:
             try:
-                await asyncio.wait_for(self._statements.close(), CLOSE_TIMEOUT)
+                await asyncio.wait_for(self._pool.close(), CLOSE_TIMEOUT)
             except TimeoutError:
-                self._statements.terminate()
+                self._pool.terminate()
+
+    async def acquire(self) -> Connection:
+        """A connection, to be given back by `release`. Errors are the driver's."""
+        if not self._is_open:
+            await self._open()
+        # A time-out costs a task; whoever finds a connection free needs none.
+        patience = None if self._pool.get_idle_size() else POOL_TIMEOUT
+        return await self._pool.acquire(timeout=patience)
+
+    async def release(self, connection: Connection) -> None:
+        await self._pool.release(connection)
 
     async def _open(self) -> None:
         async with self._opening:
             if not self._is_open:
-                await self._statements
+                await self._pool
                 self._is_open = True
 
 
-def statements_of(connection: Connection) -> Statement:
-    """Statements as `Database.statement` takes them, in the transaction of `connection`."""
+class _Lent:
+    """A connection for as long as the block lasts; what the driver says of an outage becomes DatabaseUnavailable.
 
-    async def statement(statement: str, *arguments: object) -> Any:
-        return (await connection.exec_driver_sql(statement, arguments)).mappings().first()
+    A class, since calls wait for it: a generator costs several times as much.
+    """
 
-    return statement
+    __slots__ = ("_connection", "_database")
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._connection: Connection | None = None
+
+    async def __aenter__(self) -> Connection:
+        self._database.callers += 1
+        try:
+            self._connection = await self._database.acquire()
+        except BaseException as error:
+            self._database.callers -= 1
+            _raise_if_unavailable(error)
+            raise
+        return self._connection
+
+    async def __aexit__(
+        self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        try:
+            await self._database.release(self._connection)
+        except BaseException as failure:
+            _raise_if_unavailable(failure)
+            raise
+        finally:
+            self._database.callers -= 1
+        _raise_if_unavailable(error)
 
 
-def sqlalchemy_url(url: str) -> str:
-    """`url` (postgresql://…) with the driver named."""
-    return make_url(url).set(drivername="postgresql+asyncpg").render_as_string(hide_password=False)
+def _raise_if_unavailable(error: BaseException | None) -> None:
+    if isinstance(error, (*DRIVER_ERRORS, OSError, TimeoutError)) and is_unavailable(error):
+        raise DatabaseUnavailable(DatabaseUnavailable.__doc__) from error
+
+
+def affected(status: str) -> int:
+    """How many rows a statement changed, by the status that `execute` returns: `DELETE 3`."""
+    return int(status.rpartition(" ")[2])
+
+
+def assignments(changes: Mapping[str, object]) -> str:
+    """`a = $2, b = $3` for an UPDATE whose $1 is the key. The names are columns that our own code chose."""
+    return ", ".join(f"{column} = ${number}" for number, column in enumerate(changes, 2))
 
 
 def plain_url(url: str) -> str:
-    """`url` as asyncpg itself takes it."""
-    return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+    """`url` as the driver takes it: SQLAlchemy's way to name the driver in the scheme is accepted too."""
+    return f"postgresql://{url.partition('://')[2]}"
 
 
 def connect_arguments(name: str) -> dict[str, object]:
@@ -142,26 +168,6 @@ def connect_arguments(name: str) -> dict[str, object]:
     }
 
 
-def _refuse_closed(connection: Any, _record: object, _proxy: object) -> None:
-    """A connection that was closed while nobody used it is replaced before anybody gets it."""
-    if connection.driver_connection.is_closed():
-        raise DisconnectionError
-
-
-@asynccontextmanager
-async def _translated(connecting: AbstractAsyncContextManager[Connection]) -> AsyncIterator[Connection]:
-    try:
-        async with connecting as connection:
-            yield connection
-    except (OperationalError, InterfaceError, PoolTimeoutError, OSError, TimeoutError) as error:
-        raise DatabaseUnavailable(DatabaseUnavailable.__doc__) from error
-    except DBAPIError as error:
-        sqlstate = getattr(error.orig, "sqlstate", None)
-        if error.connection_invalidated or is_transient(sqlstate) or is_refused(sqlstate):
-            raise DatabaseUnavailable(DatabaseUnavailable.__doc__) from error
-        raise
-
-
 def is_unavailable(error: Exception) -> bool:
     """Whether an error of the driver says that the database is away, and not that a statement is wrong."""
     if not isinstance(error, asyncpg.PostgresError):
@@ -169,6 +175,11 @@ def is_unavailable(error: Exception) -> bool:
         return not isinstance(error, ValueError)
     sqlstate = getattr(error, "sqlstate", None)
     return is_transient(sqlstate) or is_refused(sqlstate)
+
+
+async def _prepare(connection: Connection) -> None:
+    """JSON goes in and comes out as what it stands for."""
+    await connection.set_type_codec("jsonb", schema="pg_catalog", encoder=json.dumps, decoder=json.loads)
 
 
 async def _nothing(_connection: object) -> None:

@@ -4,11 +4,8 @@ Called by the gateway, which keeps them, and by the deliverer, which writes down
 before those of their events, so that nobody waits in a circle.
 """
 
-import json
 from collections import Counter
 from collections.abc import Sequence
-
-from sqlalchemy import ARRAY, Double, Text, bindparam, text
 
 from meetingpool.database import outbox
 from meetingpool.database.engine import Connection
@@ -24,40 +21,40 @@ MAX_FAILING_HOURS = 24
 _AT_ONCE = 200
 
 # In their order, which is that of their numbers from then on.
-_KEEP = text("""
+_KEEP = """
     INSERT INTO outbox (tenant, meeting_id, kind, url, payload, announcement, hook_id)
     SELECT tenant, meeting_id, kind, url, payload, announcement, hook_id
-    FROM ROWS FROM (jsonb_to_recordset(CAST(:rows AS jsonb)) AS (
+    FROM ROWS FROM (jsonb_to_recordset($1::jsonb) AS (
         tenant text, meeting_id text, kind text, url text, payload jsonb, announcement text, hook_id text
     )) WITH ORDINALITY AS told (tenant, meeting_id, kind, url, payload, announcement, hook_id, place)
     ORDER BY place
     ON CONFLICT (announcement) DO NOTHING
     RETURNING id
-""")
+"""
 
-_DROP_OLDEST = text("""
+_DROP_OLDEST = """
     WITH last_dropped AS MATERIALIZED (
         SELECT full_one.hook_id, dropped.id
-        FROM unnest(:hook_ids) AS full_one (hook_id) CROSS JOIN LATERAL (
+        FROM unnest($1::text[]) AS full_one (hook_id) CROSS JOIN LATERAL (
             SELECT id FROM outbox
-            WHERE outbox.hook_id = full_one.hook_id AND state = 'pending' ORDER BY id DESC OFFSET :limit LIMIT 1
+            WHERE outbox.hook_id = full_one.hook_id AND state = 'pending' ORDER BY id DESC OFFSET $2 LIMIT 1
         ) AS dropped
     )
     UPDATE outbox SET state = 'given_up', settled_at = now(), last_error = 'too many events waited for the webhook'
     FROM last_dropped
     WHERE outbox.hook_id = last_dropped.hook_id AND outbox.id <= last_dropped.id AND state = 'pending'
     RETURNING outbox.hook_id
-""").bindparams(bindparam("hook_ids", type_=ARRAY(Text)))
+"""
 
-_SUCCEEDS = text("UPDATE hooks SET failing_since = NULL WHERE id = :id AND failing_since IS NOT NULL")
-_FAILS = text("""
-    UPDATE hooks SET failing_since = coalesce(failing_since, now()) WHERE id = :id
-    RETURNING failing_since < now() - make_interval(hours => :hours) AS is_too_long
-""")
-_HOLD_NEXT = text("""
-    UPDATE outbox SET next_attempt_at = greatest(next_attempt_at, now() + make_interval(secs => :seconds))
-    WHERE id = (SELECT id FROM outbox WHERE hook_id = :id AND state = 'pending' ORDER BY id LIMIT 1)
-""").bindparams(bindparam("seconds", type_=Double))
+_SUCCEEDS = "UPDATE hooks SET failing_since = NULL WHERE id = $1 AND failing_since IS NOT NULL"
+_FAILS = """
+    UPDATE hooks SET failing_since = coalesce(failing_since, now()) WHERE id = $1
+    RETURNING failing_since < now() - make_interval(hours => $2) AS is_too_long
+"""
+_HOLD_NEXT = """
+    UPDATE outbox SET next_attempt_at = greatest(next_attempt_at, now() + make_interval(secs => $2))
+    WHERE id = (SELECT id FROM outbox WHERE hook_id = $1 AND state = 'pending' ORDER BY id LIMIT 1)
+"""
 
 
 async def announce_events(connection: Connection, announcements: Sequence[Announcement]) -> Counter[str]:
@@ -67,24 +64,23 @@ async def announce_events(connection: Connection, announcements: Sequence[Announ
     """
     kept: list[int] = []
     for start in range(0, len(announcements), _AT_ONCE):
-        rows = json.dumps([_row(announcement) for announcement in announcements[start : start + _AT_ONCE]])
-        kept += (await connection.execute(_KEEP, {"rows": rows})).scalars()
+        rows = [_row(announcement) for announcement in announcements[start : start + _AT_ONCE]]
+        kept += [row["id"] for row in await connection.fetch(_KEEP, rows)]
     await notify(connection, outbox.NOTIFICATION, kept[:1])
     if not kept:
         return Counter()
     hook_ids = sorted({announcement.hook_id for announcement in announcements if announcement.hook_id})
-    dropped = await connection.execute(_DROP_OLDEST, {"hook_ids": hook_ids, "limit": MAX_WAITING})
-    return Counter(dropped.scalars())
+    return Counter(row["hook_id"] for row in await connection.fetch(_DROP_OLDEST, hook_ids, MAX_WAITING))
 
 
 async def mark_told(connection: Connection, due: Due) -> None:
-    await connection.execute(_SUCCEEDS, {"id": due.hook_id})
+    await connection.execute(_SUCCEEDS, due.hook_id)
     await outbox.mark_delivered(connection, due)
 
 
 async def tell_later(connection: Connection, due: Due, seconds: float, error: str) -> None:
     """It is tried again in so many seconds, and whatever waits behind it waits too."""
-    await connection.execute(_FAILS, {"id": due.hook_id, "hours": MAX_FAILING_HOURS})
+    await connection.execute(_FAILS, due.hook_id, MAX_FAILING_HOURS)
     await outbox.postpone(connection, due, seconds, error)
 
 
@@ -93,10 +89,10 @@ async def give_up(connection: Connection, due: Due, seconds: float, error: str) 
 
     True when the webhook is removed with it, since it has heard nothing for too long.
     """
-    row = (await connection.execute(_FAILS, {"id": due.hook_id, "hours": MAX_FAILING_HOURS})).first()
-    is_removed = row is not None and row.is_too_long and await delete_hook(connection, due.tenant, due.hook_id or "")
+    is_too_long = await connection.fetchval(_FAILS, due.hook_id, MAX_FAILING_HOURS)
+    is_removed = bool(is_too_long) and await delete_hook(connection, due.tenant, due.hook_id or "")
     await outbox.settle(connection, due, AnnouncementState.GIVEN_UP, error)
-    await connection.execute(_HOLD_NEXT, {"id": due.hook_id, "seconds": seconds})
+    await connection.execute(_HOLD_NEXT, due.hook_id, seconds)
     return is_removed
 
 

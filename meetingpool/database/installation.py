@@ -1,11 +1,8 @@
 """What belongs to the installation and to no process of it."""
 
-from sqlalchemy import select
-
-from meetingpool.database import tables
 from meetingpool.database.engine import Connection
 
 
 async def callback_key(connection: Connection) -> bytes:
     """Signs the addresses that servers call back. Made with the schema, the same in every process."""
-    return bytes((await connection.execute(select(tables.installation.c.callback_key))).scalar_one())
+    return bytes(await connection.fetchval("SELECT callback_key FROM installation"))

@@ -1,44 +1,40 @@
 """The mapping of meetings to servers: looked up, ended, forgotten. How it comes about is in creates.py."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-from sqlalchemy import ARRAY, Double, Text, TextClause, bindparam, text
-
-from meetingpool.database.engine import Connection
+from meetingpool.database.engine import Connection, Record
 from meetingpool.database.notifications import notify
 from meetingpool.domain.meetings import Meeting, MeetingKey, MeetingState
 from meetingpool.domain.servers import ServerId
 
-_KEY = "tenant = :tenant AND meeting_id = :meeting_id"
+_KEY = "tenant = $1 AND meeting_id = $2"
 MEETING_COLUMNS = "tenant, meeting_id, server_id, generation, state, internal_id, users, created_at, voice_bridge"
 
-_SET_STATE = text(f"""
-    UPDATE meetings SET state = :state WHERE {_KEY} AND generation = :generation AND state = ANY(:allowed)
-        AND internal_id IS NOT DISTINCT FROM CAST(:internal_id AS text)
+_SET_STATE = f"""
+    UPDATE meetings SET state = $5 WHERE {_KEY} AND generation = $3 AND internal_id IS NOT DISTINCT FROM $4
+        AND state = ANY($6::text[])
     RETURNING {MEETING_COLUMNS}
-""").bindparams(bindparam("allowed", type_=ARRAY(Text)))
+"""
 
-_FORGET = text(f"""
+_FORGET = f"""
     DELETE FROM meetings
-    WHERE {_KEY} AND generation = :generation AND attempted_at < now() - make_interval(secs => :quiet_for)
-        AND internal_id IS NOT DISTINCT FROM CAST(:internal_id AS text)
+    WHERE {_KEY} AND generation = $3 AND internal_id IS NOT DISTINCT FROM $4
+        AND attempted_at < now() - make_interval(secs => $5)
     RETURNING generation
-""").bindparams(bindparam("quiet_for", type_=Double))
+"""
 
-_FORGET_SERVER = text(f"DELETE FROM meetings WHERE server_id = :server_id RETURNING {MEETING_COLUMNS}")
-_FIND = text(f"SELECT {MEETING_COLUMNS} FROM meetings WHERE {_KEY}")
-_ALL = text(f"SELECT {MEETING_COLUMNS} FROM meetings ORDER BY created_at, meeting_id")
-_ON_SERVER = text(f"SELECT {MEETING_COLUMNS} FROM meetings WHERE server_id = :server_id ORDER BY created_at, meeting_id")
-_COUNT = text("SELECT count(*) FROM meetings WHERE server_id = :server_id")
+_FORGET_SERVER = f"DELETE FROM meetings WHERE server_id = $1 RETURNING {MEETING_COLUMNS}"
+_FIND = f"SELECT {MEETING_COLUMNS} FROM meetings WHERE {_KEY}"
+_ALL = f"SELECT {MEETING_COLUMNS} FROM meetings ORDER BY created_at, meeting_id"
+_ON_SERVER = f"SELECT {MEETING_COLUMNS} FROM meetings WHERE server_id = $1 ORDER BY created_at, meeting_id"
+_COUNT = "SELECT count(*) FROM meetings WHERE server_id = $1"
 
 
 async def set_state(
     connection: Connection, meeting: Meeting, state: MeetingState, *, allowed: Sequence[MeetingState]
 ) -> Meeting | None:
     """Moves a meeting from one of the `allowed` states to `state`. None when it is in another, or was created anew."""
-    parameters = _by_meeting(meeting) | {"state": state, "allowed": list(allowed), "internal_id": meeting.internal_id}
-    changed = await _meetings(connection, _SET_STATE, parameters)
+    changed = await _meetings(connection, _SET_STATE, *_seen(meeting), state, list(allowed))
     await notify_meetings(connection, changed)
     return changed[0] if changed else None
 
@@ -48,35 +44,33 @@ async def forget(connection: Connection, meeting: Meeting, *, quiet_for: float) 
 
     Not if it was created anew, or a create began in the last `quiet_for` seconds. Returns whether it was dropped.
     """
-    row = (
-        await connection.execute(_FORGET, _by_meeting(meeting) | {"quiet_for": quiet_for, "internal_id": meeting.internal_id})
-    ).first()
-    if row is not None:
-        await notify_gone(connection, [(meeting.key, row.generation)])
-    return row is not None
+    generation = await connection.fetchval(_FORGET, *_seen(meeting), quiet_for)
+    if generation is not None:
+        await notify_gone(connection, [(meeting.key, generation)])
+    return generation is not None
 
 
 async def forget_all_on(connection: Connection, server_id: ServerId) -> list[Meeting]:
     """Drops every meeting of a server that the administrator gave up. Returns them."""
-    forgotten = await _meetings(connection, _FORGET_SERVER, {"server_id": server_id})
+    forgotten = await _meetings(connection, _FORGET_SERVER, server_id)
     await notify_gone(connection, [(meeting.key, meeting.generation) for meeting in forgotten])
     return forgotten
 
 
 async def find_meeting(connection: Connection, key: MeetingKey) -> Meeting | None:
-    return next(iter(await _meetings(connection, _FIND, _by_key(key))), None)
+    return next(iter(await _meetings(connection, _FIND, *key)), None)
 
 
 async def all_meetings(connection: Connection) -> list[Meeting]:
-    return await _meetings(connection, _ALL, {})
+    return await _meetings(connection, _ALL)
 
 
 async def meetings_on(connection: Connection, server_id: ServerId) -> list[Meeting]:
-    return await _meetings(connection, _ON_SERVER, {"server_id": server_id})
+    return await _meetings(connection, _ON_SERVER, server_id)
 
 
 async def count_meetings_on(connection: Connection, server_id: ServerId) -> int:
-    return int((await connection.execute(_COUNT, {"server_id": server_id})).scalar_one())
+    return int(await connection.fetchval(_COUNT, server_id))
 
 
 async def notify_meetings(connection: Connection, meetings: Sequence[Meeting]) -> None:
@@ -101,7 +95,7 @@ async def notify_gone(connection: Connection, gone: Sequence[tuple[MeetingKey, i
     await notify(connection, "gone", ([*key, generation] for key, generation in gone))
 
 
-def meeting_of(row: Mapping[Any, Any]) -> Meeting:
+def meeting_of(row: Record) -> Meeting:
     """The meeting of a row that has MEETING_COLUMNS."""
     return Meeting(
         key=MeetingKey(row["tenant"], row["meeting_id"]),
@@ -115,13 +109,10 @@ def meeting_of(row: Mapping[Any, Any]) -> Meeting:
     )
 
 
-async def _meetings(connection: Connection, statement: TextClause, parameters: Mapping[str, Any]) -> list[Meeting]:
-    return [meeting_of(row) for row in (await connection.execute(statement, parameters)).mappings()]
+async def _meetings(connection: Connection, statement: str, *arguments: object) -> list[Meeting]:
+    return [meeting_of(row) for row in await connection.fetch(statement, *arguments)]
 
 
-def _by_key(key: MeetingKey) -> dict[str, Any]:
-    return {"tenant": key.tenant, "meeting_id": key.meeting_id}
-
-
-def _by_meeting(meeting: Meeting) -> dict[str, Any]:
-    return _by_key(meeting.key) | {"generation": meeting.generation}
+def _seen(meeting: Meeting) -> tuple[object, ...]:
+    """The meeting as whoever acts on it has seen it."""
+    return (*meeting.key, meeting.generation, meeting.internal_id)

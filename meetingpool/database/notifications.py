@@ -11,16 +11,15 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
-from sqlalchemy import text
 
-from meetingpool.database.engine import Connection, DatabaseUnavailable, connect_arguments, plain_url
+from meetingpool.database.engine import DRIVER_ERRORS, Connection, DatabaseUnavailable, connect_arguments, plain_url
 
 CHANNEL = "meetingpool"
 HEARTBEAT_SECONDS = 5.0
 # PostgreSQL refuses payloads of 8,000 bytes and more.
 MAX_PAYLOAD_BYTES = 7_500
 
-_NOTIFY = text("SELECT pg_notify(:channel, payload) FROM unnest(CAST(:payloads AS text[])) AS payload")
+_NOTIFY = "SELECT pg_notify($1, payload) FROM unnest($2::text[]) AS payload"
 
 Listener = Callable[[dict[str, Any]], None]
 
@@ -29,7 +28,7 @@ async def notify(connection: Connection, kind: str, items: Iterable[Any]) -> Non
     """Tells all listeners, when the transaction commits, of `items` of one `kind`; in as many payloads as they need."""
     payloads = list(_payloads(kind, items))
     if payloads:
-        await connection.execute(_NOTIFY, {"channel": CHANNEL, "payloads": payloads})
+        await connection.execute(_NOTIFY, CHANNEL, payloads)
 
 
 @asynccontextmanager
@@ -44,7 +43,7 @@ async def listening(url: str, name: str, listener: Listener) -> AsyncIterator[Ca
         connection = await asyncpg.connect(plain_url(url), **connect_arguments(f"{name} listener"))
         connection.add_termination_listener(lambda _: lost.set())
         await connection.add_listener(CHANNEL, lambda _connection, _pid, _channel, payload: listener(json.loads(payload)))
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+    except (*DRIVER_ERRORS, OSError, TimeoutError) as error:
         if connection is not None:
             connection.terminate()
         raise DatabaseUnavailable(DatabaseUnavailable.__doc__) from error
@@ -62,7 +61,7 @@ async def _until_lost(connection: asyncpg.Connection, lost: asyncio.Event) -> No
         except TimeoutError:
             try:
                 await connection.execute("SELECT 1", timeout=HEARTBEAT_SECONDS)
-            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            except (*DRIVER_ERRORS, OSError, TimeoutError):
                 return
 
 

@@ -7,41 +7,33 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ARRAY, BindParameter, Double, Integer, Text, bindparam, text
-from sqlalchemy.engine import RowMapping
-
-from meetingpool.database.engine import Connection
+from meetingpool.database.engine import Connection, Record
 from meetingpool.database.meetings import MEETING_COLUMNS, meeting_of, notify_gone, notify_meetings
 from meetingpool.database.notifications import notify
 from meetingpool.domain.health import HealthRecord
 from meetingpool.domain.meetings import MeetingKey, ReportedMeeting
 from meetingpool.domain.servers import AdminState, Health, ServerId
 
-
-def _array(name: str, kind: type[Any]) -> "BindParameter[Any]":
-    return bindparam(name, type_=ARRAY(kind))
-
-
-_LOCK = text("""
+_LOCK = """
     SELECT id, admin_state, health, load_multiplier, failures, successes, flaps, empty_polls, bbb_version,
         coalesce(extract(epoch FROM now() - failing_since), 0)::float8 AS failing_for,
         coalesce(extract(epoch FROM now() - offline_since), 'infinity')::float8 AS offline_ago
-    FROM servers WHERE id = ANY(:ids) ORDER BY id FOR UPDATE
-""").bindparams(_array("ids", Text))
+    FROM servers WHERE id = ANY($1::text[]) ORDER BY id FOR UPDATE
+"""
 
 # Rows are judged by a snapshot and changed under a condition of their own, so that what changed meanwhile is judged again.
-_RECORD = text(f"""
+_RECORD = f"""
     WITH r AS MATERIALIZED (
-        SELECT * FROM unnest(:servers, :host_ids, :internal_ids, :users) AS r(server_id, host_id, internal_id, users)
+        SELECT * FROM unnest($4::text[], $5::text[], $6::text[], $7::int[]) AS r(server_id, host_id, internal_id, users)
     ),
     mapped AS MATERIALIZED (
         SELECT m.tenant, m.meeting_id, m.server_id, m.generation, m.state, m.internal_id, m.users, m.expected_users,
             extract(epoch FROM now() - m.created_at)::float8 AS age,
-            now() - make_interval(secs => p.elapsed + :quiet_for) AS quiet_since,
+            now() - make_interval(secs => p.elapsed + $3::float8) AS quiet_since,
             r.host_id IS NOT NULL AS listed, r.internal_id AS listed_id, r.users AS listed_users,
             m.internal_id IS DISTINCT FROM r.internal_id OR m.state NOT IN ('live', 'ending') AS is_news,
             m.attempted_at
-        FROM unnest(:ids, :elapsed) AS p(server_id, elapsed)
+        FROM unnest($1::text[], $2::float8[]) AS p(server_id, elapsed)
         JOIN meetings m ON m.server_id = p.server_id
         LEFT JOIN r ON r.host_id = m.host_id AND r.server_id = m.server_id
     ),
@@ -72,17 +64,9 @@ _RECORD = text(f"""
     UNION ALL
     SELECT 'orphan', NULL, r.host_id, r.server_id, NULL, NULL, r.internal_id, NULL, NULL, NULL, NULL, NULL, m.server_id
     FROM r JOIN meetings m ON m.host_id = r.host_id AND m.server_id <> r.server_id
-""").bindparams(
-    _array("servers", Text),
-    _array("host_ids", Text),
-    _array("internal_ids", Text),
-    _array("users", Integer),
-    _array("ids", Text),
-    _array("elapsed", Double),
-    bindparam("quiet_for", type_=Double),
-)
+"""
 
-_WRITE = text("""
+_WRITE = """
     UPDATE servers s SET
         admin_state = p.admin_state,
         health = p.health,
@@ -100,39 +84,35 @@ _WRITE = text("""
         last_poll = CASE WHEN p.failures = 0 THEN now() ELSE s.last_poll END,
         failing_since = CASE WHEN p.failures = 0 THEN NULL ELSE coalesce(s.failing_since, now()) END,
         offline_since = CASE WHEN p.flaps > s.flaps THEN now() ELSE s.offline_since END
-    FROM unnest(:ids, :admin_states, :healths, :loads, :meetings, :users, :largest, :videos, :versions,
-        :failures, :successes, :flaps, :empty_polls, :errors)
+    FROM unnest($1::text[], $2::text[], $3::text[], $4::float8[], $5::int[], $6::int[], $7::int[], $8::int[], $9::text[],
+        $10::int[], $11::int[], $12::int[], $13::int[], $14::text[])
         AS p(id, admin_state, health, load, meetings, users, largest_meeting, videos, bbb_version,
             failures, successes, flaps, empty_polls, last_error)
     WHERE s.id = p.id
-""").bindparams(
-    *(_array(name, Text) for name in ("ids", "admin_states", "healths", "versions", "errors")),
-    _array("loads", Double),
-    *(_array(name, Integer) for name in ("meetings", "users", "largest", "videos")),
-    *(_array(name, Integer) for name in ("failures", "successes", "flaps", "empty_polls")),
-)
+"""
 
-_LOST = text(f"""
-    UPDATE meetings SET state = 'lost' WHERE server_id = ANY(:ids) AND state <> 'lost' RETURNING {MEETING_COLUMNS}
-""").bindparams(_array("ids", Text))
+_LOST = f"""
+    UPDATE meetings SET state = 'lost' WHERE server_id = ANY($1::text[]) AND state <> 'lost' RETURNING {MEETING_COLUMNS}
+"""
 
 # People who were sent to meetings count until a poll sees them. A meeting that a poll is writing now is left to it.
-_ADD_JOINS = text("""
+_ADD_JOINS = """
     WITH free AS MATERIALIZED (
         SELECT m.tenant, m.meeting_id, p.joining
-        FROM unnest(:tenants, :meeting_ids, :joining) AS p(tenant, meeting_id, joining)
+        FROM unnest($1::text[], $2::text[], $3::int[]) AS p(tenant, meeting_id, joining)
         JOIN meetings m ON (m.tenant, m.meeting_id) = (p.tenant, p.meeting_id)
         FOR UPDATE OF m SKIP LOCKED
     )
     UPDATE meetings m SET joining = m.joining + free.joining FROM free
     WHERE (m.tenant, m.meeting_id) = (free.tenant, free.meeting_id)
-""").bindparams(_array("tenants", Text), _array("meeting_ids", Text), _array("joining", Integer))
+"""
 
-_ADD_LOADS = text("""
-    WITH locked AS MATERIALIZED (SELECT id FROM servers WHERE id = ANY(:ids) ORDER BY id FOR UPDATE)
-    UPDATE servers s SET load = s.load + p.load FROM unnest(:ids, :loads) AS p(id, load) JOIN locked ON locked.id = p.id
+_ADD_LOADS = """
+    WITH locked AS MATERIALIZED (SELECT id FROM servers WHERE id = ANY($1::text[]) ORDER BY id FOR UPDATE)
+    UPDATE servers s SET load = s.load + p.load FROM unnest($1::text[], $2::float8[]) AS p(id, load)
+    JOIN locked ON locked.id = p.id
     WHERE s.id = p.id RETURNING s.id, s.load
-""").bindparams(_array("ids", Text), _array("loads", Double))
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,13 +159,8 @@ class Reported:
         self.internal_ids.extend([meeting.internal_id for meeting in meetings])
         self.users.extend([meeting.users for meeting in meetings])
 
-    def parameters(self) -> dict[str, Any]:
-        return {
-            "servers": self.servers,
-            "host_ids": self.host_ids,
-            "internal_ids": self.internal_ids,
-            "users": self.users,
-        }
+    def columns(self) -> tuple[list[Any], ...]:
+        return self.servers, self.host_ids, self.internal_ids, self.users
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,21 +180,21 @@ async def lock_servers(connection: Connection, ids: Sequence[ServerId]) -> list[
     """Locks the rows of the servers that still exist, in the order of their ids."""
     return [
         LockedServer(
-            id=ServerId(row.id),
-            admin_state=AdminState(row.admin_state),
-            load_multiplier=row.load_multiplier,
+            id=ServerId(row["id"]),
+            admin_state=AdminState(row["admin_state"]),
+            load_multiplier=row["load_multiplier"],
             record=HealthRecord(
-                health=Health(row.health),
-                failures=row.failures,
-                successes=row.successes,
-                failing_for=row.failing_for,
-                flaps=row.flaps,
-                offline_ago=row.offline_ago,
+                health=Health(row["health"]),
+                failures=row["failures"],
+                successes=row["successes"],
+                failing_for=row["failing_for"],
+                flaps=row["flaps"],
+                offline_ago=row["offline_ago"],
             ),
-            empty_polls=row.empty_polls,
-            bbb_version=row.bbb_version,
+            empty_polls=row["empty_polls"],
+            bbb_version=row["bbb_version"],
         )
-        for row in await connection.execute(_LOCK, {"ids": list(ids)})
+        for row in await connection.fetch(_LOCK, list(ids))
     ]
 
 
@@ -232,9 +207,8 @@ async def record_meetings(
     create began more than `quiet_for` seconds before the poll; `elapsed` is the number of seconds since the poll of each
     server began.
     """
-    parameters = {"ids": list(elapsed), "elapsed": list(elapsed.values()), "quiet_for": quiet_for, **reported.parameters()}
-    rows: dict[str, list[RowMapping]] = {"seen": [], "gone": [], "reserved": [], "orphan": []}
-    for row in (await connection.execute(_RECORD, parameters)).mappings():
+    rows: dict[str, list[Record]] = {"seen": [], "gone": [], "reserved": [], "orphan": []}
+    for row in await connection.fetch(_RECORD, list(elapsed), list(elapsed.values()), quiet_for, *reported.columns()):
         rows[row["kind"]].append(row)
     gone = [(MeetingKey(row["tenant"], row["meeting_id"]), row["generation"]) for row in rows["gone"]]
     await notify_meetings(connection, [meeting_of(row) for row in rows["seen"]])
@@ -246,29 +220,29 @@ async def record_meetings(
     )
 
 
-def _orphan(row: RowMapping) -> tuple[ServerId, str, str, ServerId]:
+def _orphan(row: Record) -> tuple[ServerId, str, str, ServerId]:
     return ServerId(row["server_id"]), row["meeting_id"], row["internal_id"], ServerId(row["mapped_to"])
 
 
 async def write_statuses(connection: Connection, statuses: Sequence[ServerStatus]) -> None:
     """Writes the rows of polled servers, and marks the meetings of dead ones as lost."""
-    parameters: dict[str, list[Any]] = {
-        "ids": [status.id for status in statuses],
-        "admin_states": [status.admin_state for status in statuses],
-        "healths": [status.record.health for status in statuses],
-        "loads": [status.load for status in statuses],
-        "meetings": [status.meetings for status in statuses],
-        "users": [status.users for status in statuses],
-        "largest": [status.largest_meeting for status in statuses],
-        "videos": [status.videos for status in statuses],
-        "versions": [status.bbb_version or "" for status in statuses],
-        "failures": [status.record.failures for status in statuses],
-        "successes": [status.record.successes for status in statuses],
-        "flaps": [status.record.flaps for status in statuses],
-        "empty_polls": [status.empty_polls for status in statuses],
-        "errors": [status.error for status in statuses],
-    }
-    await connection.execute(_WRITE, parameters)
+    await connection.execute(
+        _WRITE,
+        [status.id for status in statuses],
+        [status.admin_state for status in statuses],
+        [status.record.health for status in statuses],
+        [status.load for status in statuses],
+        [status.meetings for status in statuses],
+        [status.users for status in statuses],
+        [status.largest_meeting for status in statuses],
+        [status.videos for status in statuses],
+        [status.bbb_version or "" for status in statuses],
+        [status.record.failures for status in statuses],
+        [status.record.successes for status in statuses],
+        [status.record.flaps for status in statuses],
+        [status.empty_polls for status in statuses],
+        [status.error for status in statuses],
+    )
     await notify(
         connection,
         "status",
@@ -276,24 +250,20 @@ async def write_statuses(connection: Connection, statuses: Sequence[ServerStatus
     )
     dead = [status.id for status in statuses if status.record.health is Health.DEAD]
     if dead:
-        lost = (await connection.execute(_LOST, {"ids": dead})).mappings()
+        lost = await connection.fetch(_LOST, dead)
         await notify_meetings(connection, [meeting_of(row) for row in lost])
 
 
 async def add_loads(connection: Connection, loads: dict[ServerId, float]) -> dict[ServerId, float]:
     """Adds to the loads of servers what joins brought since the last time. Returns the new loads."""
     ordered = dict(sorted(loads.items()))
-    rows = (await connection.execute(_ADD_LOADS, {"ids": list(ordered), "loads": list(ordered.values())})).all()
-    await notify(connection, "load", ([row.id, row.load] for row in rows))
-    return {ServerId(row.id): row.load for row in rows}
+    rows = await connection.fetch(_ADD_LOADS, list(ordered), list(ordered.values()))
+    await notify(connection, "load", ([row["id"], row["load"]] for row in rows))
+    return {ServerId(row["id"]): row["load"] for row in rows}
 
 
 async def add_joins(connection: Connection, joins: Mapping[MeetingKey, int]) -> None:
     """Adds how many people were sent to meetings since the last time."""
     ordered = dict(sorted(joins.items()))
-    parameters = {
-        "tenants": [key.tenant for key in ordered],
-        "meeting_ids": [key.meeting_id for key in ordered],
-        "joining": list(ordered.values()),
-    }
-    await connection.execute(_ADD_JOINS, parameters)
+    tenants, meeting_ids = [key.tenant for key in ordered], [key.meeting_id for key in ordered]
+    await connection.execute(_ADD_JOINS, tenants, meeting_ids, list(ordered.values()))

@@ -5,8 +5,6 @@ Apart from the migrations themselves (`migrate.py`), since what runs them is lar
 
 from importlib.resources import files
 
-from sqlalchemy import text
-
 from meetingpool.database.engine import Connection, Database, DatabaseUnavailable
 
 
@@ -33,10 +31,9 @@ async def current_revision(database: Database) -> str | None:
 
 async def revision_of(connection: Connection) -> str | None:
     """The same, in a transaction that is there already."""
-    has_schema = (await connection.execute(text("SELECT to_regclass('alembic_version')"))).scalar_one()
-    if has_schema is None:
+    if await connection.fetchval("SELECT to_regclass('alembic_version')") is None:
         return None
-    revision: str | None = (await connection.execute(text("SELECT version_num FROM alembic_version"))).scalar_one_or_none()
+    revision: str | None = await connection.fetchval("SELECT version_num FROM alembic_version")
     return revision
 
 

@@ -3,36 +3,20 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import delete, insert, select, text, update
-from sqlalchemy.engine import Row
-from sqlalchemy.exc import IntegrityError
-
-from meetingpool.database import tables
-from meetingpool.database.engine import Connection
+from meetingpool.database.engine import Connection, Record, Taken, assignments
 from meetingpool.database.notifications import notify
 from meetingpool.domain.servers import AdminState, Health, Server, ServerId
 
-servers = tables.servers
-
-_COLUMNS = [
-    servers.c.id,
-    servers.c.url,
-    servers.c.secret,
-    servers.c.admin_state,
-    servers.c.health,
-    servers.c.load,
-    servers.c.load_multiplier,
-    servers.c.tags,
-    servers.c.region,
-    servers.c.meetings,
-    servers.c.users,
-    servers.c.largest_meeting,
-    servers.c.videos,
-    servers.c.bbb_version,
-    servers.c.last_poll,
-]
-
-_STATUS = text("SELECT load, health, admin_state FROM servers WHERE id = :id")
+_COLUMNS = (
+    "id, url, secret, admin_state, health, load, load_multiplier, tags, region, meetings, users, largest_meeting, videos, "
+    "bbb_version, last_poll"
+)
+_ALL = f"SELECT {_COLUMNS} FROM servers ORDER BY id"
+_INSERT = """
+    INSERT INTO servers (id, url, secret, admin_state, load_multiplier, tags, region) VALUES ($1, $2, $3, $4, $5, $6, $7)
+"""
+_STATUS = "SELECT load, health, admin_state FROM servers WHERE id = $1"
+_LOCK = "SELECT FROM servers WHERE id = $1 FOR UPDATE"
 
 
 class ServerExists(Exception):
@@ -40,7 +24,7 @@ class ServerExists(Exception):
 
 
 async def all_servers(connection: Connection) -> list[Server]:
-    return [_server(row) for row in await connection.execute(select(*_COLUMNS).order_by(servers.c.id))]
+    return [_server(row) for row in await connection.fetch(_ALL)]
 
 
 async def find_server(connection: Connection, name: str) -> Server | None:
@@ -54,62 +38,62 @@ async def find_server(connection: Connection, name: str) -> Server | None:
 
 async def insert_server(connection: Connection, server: Server) -> None:
     """Raises ServerExists."""
-    values = {
-        "id": server.id,
-        "url": server.url,
-        "secret": server.secret,
-        "admin_state": server.admin_state,
-        "load_multiplier": server.load_multiplier,
-        "tags": sorted(server.tags),
-        "region": server.region,
-    }
     try:
-        await connection.execute(insert(servers).values(values))
-    except IntegrityError as error:
+        await connection.execute(
+            _INSERT,
+            server.id,
+            server.url,
+            server.secret,
+            server.admin_state,
+            server.load_multiplier,
+            sorted(server.tags),
+            server.region,
+        )
+    except Taken as error:
         raise ServerExists(f"There is a server with the id {server.id} or the URL {server.url} already") from error
     await notify(connection, "servers", [server.id])
 
 
 async def update_server(connection: Connection, server_id: ServerId, changes: Mapping[str, Any]) -> None:
-    """Raises ServerExists when the new URL is another server's."""
+    """Writes the columns in `changes`. Raises ServerExists when the new URL is another server's."""
     try:
-        await connection.execute(update(servers).where(servers.c.id == server_id).values(**changes))
-    except IntegrityError as error:
+        await connection.execute(f"UPDATE servers SET {assignments(changes)} WHERE id = $1", server_id, *changes.values())
+    except Taken as error:
         raise ServerExists(f"Another server has the URL {changes.get('url')} already") from error
     await notify(connection, "servers", [server_id])
 
 
 async def delete_server(connection: Connection, server_id: ServerId) -> None:
-    await connection.execute(delete(servers).where(servers.c.id == server_id))
+    await connection.execute("DELETE FROM servers WHERE id = $1", server_id)
     await notify(connection, "servers", [server_id])
 
 
 async def lock_server(connection: Connection, server_id: ServerId) -> None:
     """Holds off placements on a server, and polls of it, until the transaction ends."""
-    await connection.execute(select(servers.c.id).where(servers.c.id == server_id).with_for_update())
+    await connection.execute(_LOCK, server_id)
 
 
 async def server_status(connection: Connection, server_id: ServerId) -> tuple[float, Health, AdminState] | None:
     """The load, health and admin state as they are now."""
-    row = (await connection.execute(_STATUS, {"id": server_id})).first()
-    return (row.load, Health(row.health), AdminState(row.admin_state)) if row else None
+    row = await connection.fetchrow(_STATUS, server_id)
+    return (row["load"], Health(row["health"]), AdminState(row["admin_state"])) if row else None
 
 
-def _server(row: Row[Any]) -> Server:
+def _server(row: Record) -> Server:
     return Server(
-        id=ServerId(row.id),
-        url=row.url,
-        secret=row.secret,
-        admin_state=AdminState(row.admin_state),
-        health=Health(row.health),
-        load=row.load,
-        load_multiplier=row.load_multiplier,
-        tags=frozenset(row.tags),
-        region=row.region,
-        meetings=row.meetings,
-        users=row.users,
-        largest_meeting=row.largest_meeting,
-        videos=row.videos,
-        bbb_version=row.bbb_version,
-        last_poll=row.last_poll,
+        id=ServerId(row["id"]),
+        url=row["url"],
+        secret=row["secret"],
+        admin_state=AdminState(row["admin_state"]),
+        health=Health(row["health"]),
+        load=row["load"],
+        load_multiplier=row["load_multiplier"],
+        tags=frozenset(row["tags"]),
+        region=row["region"],
+        meetings=row["meetings"],
+        users=row["users"],
+        largest_meeting=row["largest_meeting"],
+        videos=row["videos"],
+        bbb_version=row["bbb_version"],
+        last_poll=row["last_poll"],
     )

@@ -4,22 +4,27 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import delete, func, insert, select, update
-from sqlalchemy.dialects.postgresql import insert as upsert
-from sqlalchemy.engine import Row
-from sqlalchemy.exc import IntegrityError
-
-from meetingpool.database import tables
-from meetingpool.database.engine import Connection
+from meetingpool.database.engine import Connection, Record, Taken, affected, assignments
 from meetingpool.database.hooks import delete_hooks_of
 from meetingpool.database.notifications import notify
 from meetingpool.domain.meetings import MeetingState
 from meetingpool.domain.parameters import Operator, Rule
 from meetingpool.domain.tenants import LrsAccess, Tenant, rules_by_call
 
-tenants = tables.tenants
-rules = tables.tenant_rules
-meetings = tables.meetings
+_COLUMNS = "id, name, secrets, checksum_algorithms, server_tags, max_meetings, max_users, callback_hosts, lrs"
+_ALL = f"SELECT {_COLUMNS} FROM tenants ORDER BY name"
+_INSERT = f"INSERT INTO tenants ({_COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)"
+_LOCK = "SELECT FROM tenants WHERE id = $1 FOR UPDATE"
+_COUNT_OF = f"SELECT count(*) FROM meetings WHERE tenant = $1 AND state <> '{MeetingState.ENDING}'"
+_COUNT = "SELECT tenant, count(*) AS count FROM meetings GROUP BY tenant"
+_PEOPLE = "SELECT tenant, sum(users + joining) AS people FROM meetings WHERE tenant = ANY($1::text[]) GROUP BY tenant"
+_RULES = """
+    SELECT id, tenant_id, call, operator, name, value FROM tenant_rules WHERE $1::text IS NULL OR tenant_id = $1 ORDER BY id
+"""
+_PUT_RULE = """
+    INSERT INTO tenant_rules (tenant_id, call, operator, name, value) VALUES ($1, $2, $3, $4, $5)
+    ON CONFLICT (tenant_id, call, name, operator) DO UPDATE SET value = excluded.value
+"""
 
 
 class TenantExists(Exception):
@@ -39,11 +44,11 @@ class TenantRule:
 async def all_tenants(connection: Connection) -> list[Tenant]:
     """All tenants by their names, each with its rules."""
     ruled: dict[str, dict[str, tuple[Rule, ...]]] = {}
-    for row in await all_rules(connection):
-        by_call = ruled.setdefault(row.tenant_id, {})
-        by_call[row.call] = (*by_call.get(row.call, ()), row.rule)
-    found = await connection.execute(select(tenants).order_by(tenants.c.name))
-    return [_tenant(row, ruled.get(row.id, {})) for row in found]
+    for rule in await all_rules(connection):
+        by_call = ruled.setdefault(rule.tenant_id, {})
+        by_call[rule.call] = (*by_call.get(rule.call, ()), rule.rule)
+    found = await connection.fetch(_ALL)
+    return [_tenant(row, ruled.get(row["id"], {})) for row in found]
 
 
 async def find_tenant(connection: Connection, name: str) -> Tenant | None:
@@ -55,20 +60,20 @@ async def find_tenant(connection: Connection, name: str) -> Tenant | None:
 
 async def insert_tenant(connection: Connection, tenant: Tenant) -> None:
     """Raises TenantExists."""
-    values = {
-        "id": tenant.id,
-        "name": tenant.name,
-        "secrets": list(tenant.secrets),
-        "checksum_algorithms": _listed(tenant.checksum_algorithms),
-        "server_tags": _listed(tenant.server_tags),
-        "max_meetings": tenant.max_meetings,
-        "max_users": tenant.max_users,
-        "callback_hosts": _listed(tenant.callback_hosts),
-        "lrs": asdict(tenant.lrs) if tenant.lrs else None,
-    }
     try:
-        await connection.execute(insert(tenants).values(values))
-    except IntegrityError as error:
+        await connection.execute(
+            _INSERT,
+            tenant.id,
+            tenant.name,
+            list(tenant.secrets),
+            _listed(tenant.checksum_algorithms),
+            _listed(tenant.server_tags),
+            tenant.max_meetings,
+            tenant.max_users,
+            _listed(tenant.callback_hosts),
+            asdict(tenant.lrs) if tenant.lrs else None,
+        )
+    except Taken as error:
         raise TenantExists(f"There is a tenant with the id {tenant.id} or the name {tenant.name} already") from error
     await notify(connection, "tenants", [tenant.id])
 
@@ -76,80 +81,75 @@ async def insert_tenant(connection: Connection, tenant: Tenant) -> None:
 async def update_tenant(connection: Connection, tenant_id: str, changes: Mapping[str, Any]) -> None:
     """Writes the columns in `changes`. Raises TenantExists when the new name is another tenant's."""
     try:
-        await connection.execute(update(tenants).where(tenants.c.id == tenant_id).values(**changes))
-    except IntegrityError as error:
+        await connection.execute(f"UPDATE tenants SET {assignments(changes)} WHERE id = $1", tenant_id, *changes.values())
+    except Taken as error:
         raise TenantExists(f"Another tenant has the name {changes.get('name')} already") from error
     await notify(connection, "tenants", [tenant_id])
 
 
 async def delete_tenant(connection: Connection, tenant_id: str) -> None:
     await delete_hooks_of(connection, tenant_id)
-    await connection.execute(delete(tenants).where(tenants.c.id == tenant_id))
+    await connection.execute("DELETE FROM tenants WHERE id = $1", tenant_id)
     await notify(connection, "tenants", [tenant_id])
 
 
 async def lock_tenant(connection: Connection, tenant_id: str) -> None:
     """Holds off whoever else locks the tenant until the transaction ends."""
-    await connection.execute(select(tenants.c.id).where(tenants.c.id == tenant_id).with_for_update())
+    await connection.execute(_LOCK, tenant_id)
 
 
 async def count_meetings_of(connection: Connection, tenant_id: str) -> int:
     """How many meetings of the tenant run or may yet run: those that were ended do not count."""
-    is_ending = meetings.c.state == MeetingState.ENDING
-    counted = select(func.count()).select_from(meetings).where(meetings.c.tenant == tenant_id, ~is_ending)
-    return int((await connection.execute(counted)).scalar_one())
+    return int(await connection.fetchval(_COUNT_OF, tenant_id))
 
 
 async def count_meetings(connection: Connection) -> dict[str, int]:
     """How many meetings each tenant has that has any."""
-    counted = select(meetings.c.tenant, func.count()).group_by(meetings.c.tenant)
-    return {tenant: int(count) for tenant, count in await connection.execute(counted)}
+    return dict(await connection.fetch(_COUNT))
 
 
 async def people_of(connection: Connection, tenant_ids: Iterable[str]) -> dict[str, int]:
     """How many people are in the meetings of each tenant, by the last polls and the joins since."""
-    people = func.sum(meetings.c.users + meetings.c.joining)
-    counted = select(meetings.c.tenant, people).where(meetings.c.tenant.in_(list(tenant_ids))).group_by(meetings.c.tenant)
-    return {tenant: int(users) for tenant, users in await connection.execute(counted)}
+    return dict(await connection.fetch(_PEOPLE, list(tenant_ids)))
 
 
 async def all_rules(connection: Connection, tenant_id: str | None = None) -> list[TenantRule]:
     """The rules of a tenant, or of all, in the order in which they apply."""
-    query = select(rules).order_by(rules.c.id)
-    found = await connection.execute(query.where(rules.c.tenant_id == tenant_id) if tenant_id else query)
     return [
-        TenantRule(id=row.id, tenant_id=row.tenant_id, call=row.call, rule=Rule(Operator(row.operator), row.name, row.value))
-        for row in found
+        TenantRule(
+            id=row["id"],
+            tenant_id=row["tenant_id"],
+            call=row["call"],
+            rule=Rule(Operator(row["operator"]), row["name"], row["value"]),
+        )
+        for row in await connection.fetch(_RULES, tenant_id)
     ]
 
 
 async def put_rule(connection: Connection, tenant_id: str, call: str, rule: Rule) -> None:
     """Adds a rule, or gives the tenant's rule of the same call, parameter and operator another value."""
-    values = {"tenant_id": tenant_id, "call": call, "operator": rule.operator, "name": rule.name, "value": rule.value}
-    added = upsert(rules).values(values)
-    key = [rules.c.tenant_id, rules.c.call, rules.c.name, rules.c.operator]
-    await connection.execute(added.on_conflict_do_update(index_elements=key, set_={"value": rule.value}))
+    await connection.execute(_PUT_RULE, tenant_id, call, rule.operator, rule.name, rule.value)
     await notify(connection, "tenants", [tenant_id])
 
 
 async def delete_rule(connection: Connection, tenant_id: str, rule_id: int) -> bool:
     """Returns whether the tenant had the rule."""
-    gone = await connection.execute(delete(rules).where(rules.c.tenant_id == tenant_id, rules.c.id == rule_id))
+    gone = await connection.execute("DELETE FROM tenant_rules WHERE tenant_id = $1 AND id = $2", tenant_id, rule_id)
     await notify(connection, "tenants", [tenant_id])
-    return bool(gone.rowcount)
+    return affected(gone) > 0
 
 
-def _tenant(row: Row[Any], ruled: Mapping[str, tuple[Rule, ...]]) -> Tenant:
+def _tenant(row: Record, ruled: Mapping[str, tuple[Rule, ...]]) -> Tenant:
     return Tenant(
-        id=row.id,
-        name=row.name,
-        secrets=tuple(row.secrets),
-        checksum_algorithms=_frozen(row.checksum_algorithms),
-        server_tags=_frozen(row.server_tags),
-        max_meetings=row.max_meetings,
-        max_users=row.max_users,
-        callback_hosts=tuple(row.callback_hosts) if row.callback_hosts is not None else None,
-        lrs=LrsAccess(**row.lrs) if row.lrs else None,
+        id=row["id"],
+        name=row["name"],
+        secrets=tuple(row["secrets"]),
+        checksum_algorithms=_frozen(row["checksum_algorithms"]),
+        server_tags=_frozen(row["server_tags"]),
+        max_meetings=row["max_meetings"],
+        max_users=row["max_users"],
+        callback_hosts=tuple(row["callback_hosts"]) if row["callback_hosts"] is not None else None,
+        lrs=LrsAccess(**row["lrs"]) if row["lrs"] else None,
         rules=rules_by_call(ruled),
     )
 

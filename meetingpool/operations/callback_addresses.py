@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from meetingpool.domain.callbacks import given_addresses
 from meetingpool.domain.meetings import MeetingKey
 from meetingpool.logs import get_logger
-from meetingpool.outward import AllowList, ForbiddenAddress, require_allowed
+from meetingpool.outward.errors import ForbiddenAddress
+from meetingpool.outward.targets import AllowList, require_allowed
 
 log = get_logger()
 

@@ -33,7 +33,8 @@ from meetingpool.domain.tenants import (
     checked_secrets,
 )
 from meetingpool.operations.change_server import InvalidServer, checked_tags
-from meetingpool.outward import AllowList, ForbiddenAddress, read_host_pattern, require_allowed
+from meetingpool.outward.errors import ForbiddenAddress
+from meetingpool.outward.targets import AllowList, read_host_pattern, require_allowed
 
 SECRET_BYTES = 32
 _RUNNING = (MeetingState.RESERVING, MeetingState.LIVE, MeetingState.UNKNOWN)

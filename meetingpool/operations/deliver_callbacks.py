@@ -24,7 +24,7 @@ from meetingpool.domain.meetings import DEFAULT_TENANT
 from meetingpool.domain.tenants import Tenant
 from meetingpool.logs import get_logger
 from meetingpool.operations.send_callback import REQUESTS, Outcome, Signing, send_callback
-from meetingpool.outward import Outward
+from meetingpool.outward.client import Outward
 
 AT_ONCE = 16
 # A front end that is slow must not take all places.

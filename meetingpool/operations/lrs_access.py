@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 from meetingpool.bbb.lrs import lrs_by_password, lrs_by_token
 from meetingpool.domain.tenants import LrsAccess
-from meetingpool.outward import Outward, OutwardReply, OutwardRequest
+from meetingpool.outward.client import Outward, OutwardReply, OutwardRequest
 
 _FORM = (("Content-Type", "application/x-www-form-urlencoded"), ("Accept", "application/json"))
 # Seconds; longer than this no token is kept, whatever its issuer says.

@@ -19,6 +19,7 @@ from functools import partial
 from meetingpool.bbb.answers import Answer
 from meetingpool.bbb.client import Body, Client
 from meetingpool.bbb.errors import NothingSent, OutcomeUnknown, RequestRejected, SecretRefused, ServerFailure
+from meetingpool.bbb.lrs import lrs_payload
 from meetingpool.bbb.meetings import GENERATION_METADATA
 from meetingpool.clock import Clock
 from meetingpool.database import creates, meetings
@@ -38,7 +39,7 @@ from meetingpool.operations.callback_addresses import callable_addresses
 from meetingpool.operations.end_meeting import EndFailed, end_unused
 from meetingpool.operations.recent_creates import RecentCreates
 from meetingpool.operations.record_polls import GRACE
-from meetingpool.outward import NOTHING_ALLOWED, AllowList
+from meetingpool.outward.targets import NOTHING_ALLOWED, AllowList
 
 # Losing a race costs one round trip; whoever loses this often takes the least loaded server as it is.
 PLACEMENT_ROUNDS = 6
@@ -420,9 +421,6 @@ class MeetingPlacer:
 
 
 async def _encrypted(lrs: str, secret: str) -> str:
-    # Imported by those who need it only: the library is large.
-    from meetingpool.bbb.lrs import lrs_payload
-
     # Slow on purpose, as derivations of keys are: not on the event loop.
     return await asyncio.to_thread(lrs_payload, lrs, secret)
 

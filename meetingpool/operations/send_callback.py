@@ -17,7 +17,8 @@ from meetingpool.database.outbox import LEASE_SECONDS, Due
 from meetingpool.domain.announcements import AnnouncementState
 from meetingpool.domain.callbacks import CallbackKind
 from meetingpool.domain.tenants import Tenant
-from meetingpool.outward import ForbiddenAddress, NotDelivered, Outward, OutwardRequest
+from meetingpool.outward.client import Outward, OutwardRequest
+from meetingpool.outward.errors import ForbiddenAddress, NotDelivered
 
 # All secrets together; what remains of the lease is for writing down what came of it.
 SEND_SECONDS = LEASE_SECONDS - 15.0

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 import asyncpg
 import pytest
-from sqlalchemy import make_url, text
+from sqlalchemy import make_url
 
 from meetingpool.database.engine import DatabaseUnavailable, plain_url
 from meetingpool.domain.announcements import PAUSES, AnnouncementState
@@ -76,13 +76,13 @@ async def until_it_is_back(callbacks: CallbackPool) -> None:
 
 
 async def until_it_waits_for_a_lock(callbacks: CallbackPool) -> None:
-    waiting = text(
+    waiting = (
         "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'meetingpool callbacks' AND wait_event_type = 'Lock'"
     )
     async with asyncio.timeout(5):
         while True:
             async with callbacks.pool.database.transaction() as connection:
-                if (await connection.execute(waiting)).scalar_one():
+                if await connection.fetchval(waiting):
                     return
             await asyncio.sleep(0.02)
 
@@ -96,7 +96,7 @@ async def test_a_deliverer_that_is_killed_before_it_wrote_down_its_success_loses
             while not slow.came:
                 await asyncio.sleep(0.05)
         async with callbacks.pool.database.transaction() as connection:
-            await connection.execute(text("SELECT FROM outbox FOR UPDATE"))
+            await connection.execute("SELECT FROM outbox FOR UPDATE")
             slow.answers.set()
             await until_it_waits_for_a_lock(callbacks)
             poller.kill()
@@ -187,7 +187,7 @@ async def test_a_front_end_that_is_down_is_told_when_it_is_up(callbacks: Callbac
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_front_end_that_fails_for_a_day_is_given_up(callbacks: CallbackPool, kind: CallbackKind) -> None:
     await callbacks.announce(callbacks.receiver.origin, kind=kind)
-    await callbacks.execute("UPDATE outbox SET attempts = :attempts", attempts=len(PAUSES) - 1)
+    await callbacks.execute("UPDATE outbox SET attempts = $1", len(PAUSES) - 1)
     callbacks.receiver.answers.extend(["500 Oops"] * 2)
     async with delivering(callbacks.pool):
         await callbacks.receiver.next()

@@ -15,6 +15,7 @@ from tests.callbacks import CallbackPool, SlowFrontEnd, callback_pool, deliverin
 from tests.faults.test_callbacks import closed_to_all, until_it_is_back
 from tests.hooks import Told, an_event, bring, register
 from tests.integration.simulator.receiving import PATIENCE, Receiver, eventually
+from tests.logs import Event, names_of
 
 OOPS = "500 Oops"
 
@@ -49,10 +50,10 @@ async def hooks(callbacks: CallbackPool) -> int:
 async def seconds_until(callbacks: CallbackPool) -> float:
     """Until the only event that waits is tried again."""
     async with callbacks.pool.database.transaction() as connection:
-        found = await connection.exec_driver_sql(
+        seconds: float = await connection.fetchval(
             "SELECT extract(epoch FROM next_attempt_at - now())::float8 FROM outbox WHERE state = 'pending'"
         )
-        return float(found.scalar_one())
+        return seconds
 
 
 async def until_removed(callbacks: CallbackPool) -> None:
@@ -128,7 +129,7 @@ async def test_an_event_that_fails_for_an_hour_is_given_up_and_the_next_waits(ca
     callbacks.receiver.answers.extend([OOPS] * 2)
     await hook_at(callbacks, callbacks.receiver.origin)
     await happen(callbacks, "one", "two")
-    await callbacks.execute("UPDATE outbox SET created_at = now() - make_interval(secs => :age)", age=EVENT_IS_TRIED_FOR)
+    await callbacks.execute("UPDATE outbox SET created_at = now() - make_interval(secs => $1)", EVENT_IS_TRIED_FOR)
     async with delivering(callbacks.pool):
         assert Told(await callbacks.receiver.next()).id == "one"
         await callbacks.until_states("given_up", "pending")
@@ -146,16 +147,14 @@ async def test_the_pauses_grow_while_an_event_fails(callbacks: CallbackPool) -> 
     async with delivering(callbacks.pool):
         for number, pause in enumerate((*EVENT_PAUSES[3:], EVENT_PAUSES[-1]), start=3):
             callbacks.receiver.answers.append(OOPS)
-            await callbacks.execute("UPDATE outbox SET attempts = :attempts, last_error = NULL", attempts=number)
+            await callbacks.execute("UPDATE outbox SET attempts = $1, last_error = NULL", number)
             await callbacks.make_due()
             await callbacks.receiver.next()
             await callbacks.last_error()
             assert pause - 5 < await seconds_until(callbacks) <= pause * 1.2
 
 
-async def test_a_hook_that_heard_nothing_for_a_day_is_removed(
-    callbacks: CallbackPool, capsys: pytest.CaptureFixture[str]
-) -> None:
+async def test_a_hook_that_heard_nothing_for_a_day_is_removed(callbacks: CallbackPool, logged: list[Event]) -> None:
     callbacks.receiver.answers.extend([OOPS] * 2)
     await hook_at(callbacks, f"{callbacks.receiver.origin}/?token=canary")
     await happen(callbacks, "one", "two")
@@ -166,9 +165,8 @@ async def test_a_hook_that_heard_nothing_for_a_day_is_removed(
         await callbacks.make_due()
         await until_removed(callbacks)
     assert [kept.state for kept in await callbacks.kept()] == ["given_up"]
-    logged = capsys.readouterr()
-    assert "hook_removed" in logged.out + logged.err
-    assert "canary" not in logged.out + logged.err
+    assert "hook_removed" in names_of(logged)
+    assert "canary" not in str(logged)
 
 
 async def test_a_hook_that_hears_one_event_a_day_is_not_removed_by_one_failure(callbacks: CallbackPool) -> None:
@@ -180,7 +178,7 @@ async def test_a_hook_that_hears_one_event_a_day_is_not_removed_by_one_failure(c
         await callbacks.until_states("delivered")
     assert await hooks(callbacks) == 1
     async with callbacks.pool.database.transaction() as connection:
-        assert (await connection.exec_driver_sql("SELECT failing_since FROM hooks")).scalar_one() is None
+        assert await connection.fetchval("SELECT failing_since FROM hooks") is None
 
 
 async def test_events_that_wait_for_a_hook_go_with_it(callbacks: CallbackPool) -> None:
@@ -215,12 +213,12 @@ async def fill(callbacks: CallbackPool, hook_id: str, number: int) -> None:
     """So many events wait for a hook."""
     await callbacks.execute(
         "INSERT INTO outbox (tenant, meeting_id, kind, url, payload, announcement, hook_id)"
-        " SELECT 'default', 'room', 'hook-event', :url, CAST(:payload AS jsonb), 'old ' || n || :hook_id, :hook_id"
-        " FROM generate_series(1, :number) AS n",
-        url=callbacks.receiver.origin,
-        payload='{"domain": "d", "event": "{}", "timestamp": "1"}',
-        hook_id=hook_id,
-        number=number,
+        " SELECT 'default', 'room', 'hook-event', $1, $2::jsonb, 'old ' || n || $3::text, $3::text"
+        " FROM generate_series(1, $4::int) AS n",
+        callbacks.receiver.origin,
+        {"domain": "d", "event": "{}", "timestamp": "1"},
+        hook_id,
+        number,
     )
 
 
@@ -229,7 +227,7 @@ async def waiting(callbacks: CallbackPool) -> list[int]:
 
 
 async def test_a_flood_takes_the_place_of_the_oldest_events_and_is_told_of_once(
-    callbacks: CallbackPool, capsys: pytest.CaptureFixture[str]
+    callbacks: CallbackPool, logged: list[Event]
 ) -> None:
     hook_id = await hook_at(callbacks, callbacks.receiver.origin)
     await fill(callbacks, hook_id, MAX_WAITING - 1)
@@ -241,9 +239,8 @@ async def test_a_flood_takes_the_place_of_the_oldest_events_and_is_told_of_once(
     assert (await waiting(callbacks))[:-3] == before[2:]
     await callbacks.execute("DELETE FROM outbox WHERE state = 'pending'")
     await happen(callbacks, "over")
-    logged = capsys.readouterr()
-    assert (logged.out + logged.err).count("hook_overflows") == 1
-    assert "events_given_up=2" in logged.out + logged.err
+    assert names_of(logged).count("hook_overflows") == 1
+    assert [event["events_given_up"] for event in logged if event["event"] == "hook_overflowed"] == [2]
 
 
 async def test_other_callbacks_do_not_wait_behind_a_flood_of_events(callbacks: CallbackPool) -> None:

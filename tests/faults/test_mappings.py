@@ -3,9 +3,10 @@
 import asyncio
 from dataclasses import replace
 
-from sqlalchemy import text
+import asyncpg
 
 from meetingpool.bbb.meetings import read_poll
+from meetingpool.database.engine import plain_url
 from meetingpool.domain.meetings import DEFAULT_TENANT, Meeting, MeetingKey, MeetingState, host_id_of
 from meetingpool.domain.servers import AdminState, Health, ServerId
 from meetingpool.operations.panic_server import panic_server
@@ -34,8 +35,7 @@ async def until_asked(pool: RunningPool, call: str) -> SimulatedServer:
 async def age(pool: RunningPool, name: str, seconds: float) -> None:
     async with pool.database.transaction() as connection:
         await connection.execute(
-            text("UPDATE meetings SET attempted_at = attempted_at - make_interval(secs => :s) WHERE meeting_id = :m"),
-            {"s": seconds, "m": name},
+            "UPDATE meetings SET attempted_at = attempted_at - make_interval(secs => $1) WHERE meeting_id = $2", seconds, name
         )
 
 
@@ -130,13 +130,11 @@ async def test_a_create_whose_reservation_took_too_long_is_not_sent_any_more(dat
         front_end = await pool.front_end()
         async with pool.database.transaction() as connection:
             await connection.execute(
-                text("CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(1); RETURN NEW; END'")
+                "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(1); RETURN NEW; END'"
             )
             await connection.execute(
-                text(
-                    "CREATE TRIGGER slow BEFORE INSERT ON meetings FOR EACH ROW WHEN (NEW.meeting_id = 'late')"
-                    " EXECUTE FUNCTION slow()"
-                )
+                "CREATE TRIGGER slow BEFORE INSERT ON meetings FOR EACH ROW WHEN (NEW.meeting_id = 'late')"
+                " EXECUTE FUNCTION slow()"
             )
         creating = asyncio.create_task(front_end.create("late"))
         assert key_of(await creating) == "internalError"
@@ -237,17 +235,17 @@ async def test_a_view_that_still_says_dead_does_not_move_a_meeting_off_a_server_
 async def test_a_server_list_that_could_not_be_read_at_once_is_read_again(pool: RunningPool, front_end: FrontEnd) -> None:
     view = front_end.gateway.view
     server = pool.fleet.servers[0]
-    blocking = await pool.database.engine.connect()
-    await blocking.execute(text("LOCK TABLE servers IN ACCESS EXCLUSIVE MODE"))
+    blocking = await asyncpg.connect(plain_url(pool.database.url))
+    await blocking.execute("BEGIN; LOCK TABLE servers IN ACCESS EXCLUSIVE MODE")
     view._changed.set()  # noqa: SLF001
     async with asyncio.timeout(12):
         while not view._database.checked_out:  # noqa: SLF001
             await asyncio.sleep(0.05)
         await asyncio.sleep(0.2)
     # The read is cut off by its statement timeout; a lock held by a migration or VACUUM FULL does this.
-    await blocking.execute(text("UPDATE servers SET tags = '{gpu}' WHERE id = :id"), {"id": server.name})
+    await blocking.execute("UPDATE servers SET tags = '{gpu}' WHERE id = $1", server.name)
     await asyncio.sleep(8.5)
-    await blocking.commit()
+    await blocking.execute("COMMIT")
     await blocking.close()
     await asyncio.sleep(3)
     assert view.pool.servers[ServerId(server.name)].tags == {"gpu"}
@@ -261,11 +259,10 @@ async def test_panic_leaves_no_meeting_running_that_was_created_while_it_went_on
         holder.create_meeting(f"other-{n}")
         async with pool.database.transaction() as connection:
             await connection.execute(
-                text(
-                    "INSERT INTO meetings (tenant, meeting_id, host_id, server_id, state, expected_users)"
-                    " VALUES ('default', :m, :m, :s, 'live', 0)"
-                ),
-                {"m": f"other-{n}", "s": holder.name},
+                "INSERT INTO meetings (tenant, meeting_id, host_id, server_id, state, expected_users)"
+                " VALUES ('default', $1, $1, $2, 'live', 0)",
+                f"other-{n}",
+                holder.name,
             )
     await pool.fleet.set_faults(holder, Faults(reply_delay=0.4, calls=frozenset({"end"})))
     panicking = asyncio.create_task(panic_server(pool.database, y.gateway.client, pool.clock, holder.name))

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from sqlalchemy import text
 
 from meetingpool.database.engine import DatabaseUnavailable
 from meetingpool.database.meetings import all_meetings
@@ -149,10 +148,8 @@ class Nemesis:
             with suppress(DatabaseUnavailable):
                 async with self.pool.database.transaction() as connection:
                     await connection.execute(
-                        text(
-                            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
-                            " AND application_name LIKE 'meetingpool gateway%' AND random() < 0.5"
-                        )
+                        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
+                        " AND application_name LIKE 'meetingpool gateway%' AND random() < 0.5"
                     )
 
     async def _watch(self) -> None:

@@ -2,8 +2,6 @@
 
 import asyncio
 
-from sqlalchemy import text
-
 from meetingpool.operations.panic_server import panic_server
 from simulator.faults import Faults
 from tests.faults.test_mappings import until_asked
@@ -18,7 +16,7 @@ async def test_a_copy_with_people_in_it_is_never_ended(pool: RunningPool) -> Non
     for number in range(20):
         first.add_person(first.meetings["class"], f"Person {number}")
     async with pool.database.transaction() as connection:
-        await connection.execute(text("UPDATE meetings SET state = 'lost'"))
+        await connection.execute("UPDATE meetings SET state = 'lost'")
     await pool.fleet.set_faults(first, Faults(reply_delay=1.5, calls=frozenset({"create"})))
     creating = asyncio.create_task(a.create("class"))
     await until_asked(pool, "create")
@@ -45,7 +43,7 @@ async def test_a_repeated_create_says_success_only_for_the_meeting_that_is_mappe
     creating = asyncio.create_task(a.create("class"))
     await until_asked(pool, "create")
     async with pool.database.transaction() as connection:
-        await connection.execute(text("UPDATE meetings SET state = 'lost'"))
+        await connection.execute("UPDATE meetings SET state = 'lost'")
     await pool.change_server(first, health="dead")
     await asyncio.sleep(0.2)
     await pool.fleet.set_faults(first, Faults(drop_before=True, calls=frozenset({"getMeetingInfo"})))

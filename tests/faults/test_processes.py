@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 import pytest
-from sqlalchemy import make_url, text
+from sqlalchemy import make_url
 
 from meetingpool.bbb.client import Client
 from meetingpool.bbb.errors import NothingSent
@@ -21,6 +21,7 @@ from meetingpool.operations.record_polls import PollRules
 from poller.leadership import Leadership
 from poller.watch import WatchSettings
 from simulator.faults import Faults
+from tests.databases import execute, with_database
 from tests.pool import RunningPool, running_pool, succeeded
 
 SETTINGS = WatchSettings(
@@ -81,7 +82,7 @@ async def test_no_list_of_a_server_stops_the_poller(pool: RunningPool, what: str
         await asyncio.sleep(3)
         assert await still_polls(pool, odd.name), "what one server says keeps the others from being written"
         async with pool.database.transaction() as connection:
-            epoch = (await connection.execute(text("SELECT epoch FROM leases"))).scalar_one()
+            epoch = await connection.fetchval("SELECT epoch FROM leases")
         assert epoch == 1, f"the leader broke and began anew {epoch - 1} times"
     await database.close()
 
@@ -91,10 +92,10 @@ async def test_an_error_of_the_database_that_is_not_foreseen_does_not_stop_the_p
     async with leading(database):
         await asyncio.sleep(2)
         async with pool.database.transaction() as connection:
-            await connection.execute(text("ALTER TABLE servers RENAME COLUMN videos TO videos_"))
+            await connection.execute("ALTER TABLE servers RENAME COLUMN videos TO videos_")
         await asyncio.sleep(2.5)
         async with pool.database.transaction() as connection:
-            await connection.execute(text("ALTER TABLE servers RENAME COLUMN videos_ TO videos"))
+            await connection.execute("ALTER TABLE servers RENAME COLUMN videos_ TO videos")
         await asyncio.sleep(2)
         assert await still_polls(pool)
     await database.close()
@@ -220,18 +221,14 @@ async def test_creates_fail_in_time_when_the_database_is_silent(database_url: st
 async def test_a_refused_login_while_the_database_starts_is_unavailable(database_url: str) -> None:
     database = Database(database_url, name="x", pool_size=1)
     name = make_url(database_url).database
-    maintenance = Database(make_url(database_url).set(database="postgres").render_as_string(hide_password=False), name="m")
-    connection = await maintenance.engine.connect()
-    connection = await connection.execution_options(isolation_level="AUTOCOMMIT")
-    await connection.execute(text(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false"))
+    maintenance = with_database(database_url, "postgres")
+    await execute(maintenance, f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
     try:
         with pytest.raises(DatabaseUnavailable):
             async with database.transaction():
                 pass
     finally:
-        await connection.execute(text(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true"))
-        await connection.close()
-        await maintenance.close()
+        await execute(maintenance, f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
         await database.close()
 
 
@@ -240,7 +237,7 @@ async def test_joins_and_polls_written_at_once_never_wait_in_a_circle(pool: Runn
     async with pool.database.transaction() as connection:
         # Rows lie in another order than their ids, as after any update.
         for name in reversed(names):
-            await connection.execute(text("UPDATE servers SET last_error = repeat('x', 3000) WHERE id = :id"), {"id": name})
+            await connection.execute("UPDATE servers SET last_error = repeat('x', 3000) WHERE id = $1", name)
     failures = 0
 
     async def joins() -> None:

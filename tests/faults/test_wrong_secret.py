@@ -5,8 +5,6 @@ import socket
 import time
 from contextlib import suppress
 
-from sqlalchemy import text
-
 from meetingpool.domain.servers import AdminState
 from meetingpool.operations.change_server_state import MeetingsRunning, change_state
 from simulator.faults import NO_FAULTS, Faults
@@ -69,12 +67,12 @@ async def test_a_read_only_database_costs_nothing_but_new_meetings(pool: Running
     first = await front_end.create("known", moderatorPW="m", attendeePW="a")
     await asyncio.sleep(0.1)
     async with pool.database.transaction() as connection:
-        name = (await connection.execute(text("SELECT current_database()"))).scalar_one()
-        await connection.execute(text(f"ALTER DATABASE {name} SET default_transaction_read_only = on"))
+        name = await connection.fetchval("SELECT current_database()")
+        await connection.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
     async with pool.database.transaction() as connection:
-        await connection.execute(text("SET TRANSACTION READ WRITE"))
+        await connection.execute("SET TRANSACTION READ WRITE")
         await connection.execute(
-            text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'meetingpool gateway%'")
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'meetingpool gateway%'"
         )
     await asyncio.sleep(1.5)
     assert (await front_end.get("join", meetingID="known", fullName="Ada", password="m")).status_code == 302
@@ -83,10 +81,10 @@ async def test_a_read_only_database_costs_nothing_but_new_meetings(pool: Running
     assert succeeded(await front_end.ask("end", meetingID="known", password="m"))
     assert first is not None
     async with pool.database.transaction() as connection:
-        await connection.execute(text("SET TRANSACTION READ WRITE"))
-        await connection.execute(text(f"ALTER DATABASE {name} SET default_transaction_read_only = off"))
+        await connection.execute("SET TRANSACTION READ WRITE")
+        await connection.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = off")
         await connection.execute(
-            text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'meetingpool gateway%'")
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'meetingpool gateway%'"
         )
     await asyncio.sleep(1.5)
     async with asyncio.timeout(3):

@@ -8,10 +8,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlsplit
 
-import structlog
-from structlog.testing import capture_logs
-from structlog.typing import EventDict
-
 from meetingpool.database.tenants import insert_tenant
 from meetingpool.domain.callbacks import PATH
 from meetingpool.domain.tenants import Tenant
@@ -20,6 +16,7 @@ from tests.fuzz.mutations import mutated
 from tests.fuzz.seeds import SECRET_OF_TENANT, Corpus
 from tests.fuzz.verdicts import CPU_SECONDS, SECONDS, complaints, kind_of
 from tests.integration.gateway.test_pool_view import until
+from tests.logs import Event, captured_logs
 from tests.pool import SECRET
 from tests.stepped import SteppedPool, stepped_pool
 from tests.wire import Request, exchange
@@ -76,9 +73,10 @@ def run(template_url: str, seed: int, requests: int) -> Outcome:
     settings: dict[str, Any] = {"multitenancy_enabled": seed % 2 == 1, "fsapi_password": "fsapi-password"}
     if seed % 2 == 0:
         settings["loadbalancer_secrets"] = SECRET_OF_TENANT.decode()
-    # As they would be written.
-    logs = capture_logs([structlog.processors.format_exc_info, redact])
-    with stepped_pool(template_url, servers=2, public_url="http://pool.example", **settings) as stepped, logs as logged:
+    with (
+        stepped_pool(template_url, servers=2, public_url="http://pool.example", **settings) as stepped,
+        captured_logs() as logged,
+    ):
         stepped.run(_add_tenant(stepped))
         return stepped.run(_Run(stepped, seed, logged).send(requests))
 
@@ -91,7 +89,7 @@ async def _add_tenant(stepped: SteppedPool) -> None:
 
 
 class _Run:
-    def __init__(self, stepped: SteppedPool, seed: int, logged: list[EventDict]) -> None:
+    def __init__(self, stepped: SteppedPool, seed: int, logged: list[Event]) -> None:
         self._stepped = stepped
         self._seed = seed
         self._logged = logged
@@ -133,11 +131,12 @@ class _Run:
         return [*complaints(request, answer, self._secrets), *slow, *self._wrong_with_logs()]
 
     def _wrong_with_logs(self) -> list[str]:
-        events = [*self._logged]
+        # As they would be written.
+        events = [redact(event) for event in self._logged]
         self._logged.clear()
         secrets = [secret.decode() for secret in (*self._secrets, SECRET_OF_TENANT)]
         told = ["a secret is logged" for event in events for secret in secrets if secret in str(event)]
-        return told + [f"it is logged: {event}" for event in events if event["log_level"] in ("error", "critical")]
+        return told + [f"it is logged: {event}" for event in events if event["level"] in ("error", "critical")]
 
     def _callbacks(self) -> list[bytes]:
         """The addresses that servers were given with the last creates."""

@@ -2,13 +2,17 @@
 
 import contextlib
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from urllib.parse import urlsplit
 
+import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meetingpool.domain.addresses import is_public
-from meetingpool.outward import ForbiddenAddress, read_host_pattern, require_allowed
+from meetingpool.domain.addresses import is_public, unmapped
+from meetingpool.outward.errors import ForbiddenAddress
+from meetingpool.outward.targets import EVERYTHING_ALLOWED, read_host_pattern, require_allowed
+from meetingpool.outward.urls import Url
 
 INSIDE = (
     "10.0.0.0/8",
@@ -75,14 +79,61 @@ def test_address_of_version_4_is_the_same_in_its_forms_of_version_6(address: IPv
 )
 def test_text_is_a_url_that_may_be_called_or_is_refused(url: str) -> None:
     with contextlib.suppress(ForbiddenAddress):
-        target = require_allowed(url)
+        read = require_allowed(url)
 
-        assert target.url.scheme in ("http", "https")
-        assert target.host.isascii()
-        assert target.address is None or is_public(target.address)
-        # What is checked is what would be requested.
-        assert target.address is not None or target.url.raw_host.decode().removesuffix(".") == target.host
-        assert require_allowed(str(target.url)).host == target.host
+        assert read.address is None or is_public(read.address)
+        require_read_by_all_the_same(url, read)
+        # It can be sent, and is the same when it is read again.
+        assert read.target.startswith("/")
+        assert f"{read.host}{read.target}".isascii()
+        assert " " not in read.target
+        assert require_allowed(f"{read.scheme}://{read.authority}{read.target}") == read
+
+
+def require_read_by_all_the_same(url: str, read: Url) -> None:
+    """HTTPX, whose parser is another, would ask the same server for the same; urllib would ask the same server."""
+    others = httpx.URL(url)
+    assert (others.scheme, others.raw_path.decode(), others.userinfo) == (read.scheme, read.target, b"")
+    assert (others.port or {"http": 80, "https": 443}[others.scheme]) == read.port
+    assert is_the_same(others.raw_host.decode(), read)
+    if url.isascii():
+        assert is_the_same(urlsplit(url).hostname or "", read)
+        assert urlsplit(url).port in (read.port, None)
+
+
+def is_the_same(host: str, read: Url) -> bool:
+    plain = host.removesuffix(".")
+    return plain == read.host if read.address is None else unmapped(ip_address(plain)) == read.address
+
+
+names = st.from_regex(r"([a-zA-Z0-9_]([a-zA-Z0-9_-]{0,9}[a-zA-Z0-9_])?\.){0,3}[a-zA-Z]{2,9}\.?", fullmatch=True)
+international_names = st.sampled_from(
+    ["b\xfccher.example", "B\xdcCHER.Example.", "\u4e2d\u56fd.icom.museum", "\u043f\u0440\u0438.\u0440\u0444"]
+)
+addresses = st.one_of(st.ip_addresses(v=4).map(str), st.ip_addresses(v=6).map(lambda address: f"[{address}]"))
+ports = st.one_of(st.just(""), st.sampled_from(["", "80", "443", "0443", "8080", "65535"]).map(":".__add__))
+printable = st.one_of(st.characters(exclude_categories=["C", "Z"]), st.sampled_from(" %./"))
+texts = st.text(printable).filter(str.isprintable)
+
+
+@given(
+    st.sampled_from(["http", "https", "HTTP", "hTTps"]),
+    st.one_of(names, international_names, addresses),
+    ports,
+    texts.map(lambda text: "/" + text.replace("?", "").replace("#", "")) | st.just(""),
+    texts.map(lambda text: "?" + text.replace("#", "")) | st.just(""),
+    texts.map("#".__add__) | st.just(""),
+)
+def test_usual_urls_are_taken_and_requested_as_others_request_them(
+    scheme: str, host: str, port: str, path: str, query: str, fragment: str
+) -> None:
+    url = f"{scheme}://{host}{port}{path}{query}{fragment}"
+    read = require_allowed(url, EVERYTHING_ALLOWED)
+
+    require_read_by_all_the_same(url, read)
+    others = httpx.URL(url)
+    if scheme.islower() and not host.endswith(".") and "::ffff:" not in host:
+        assert read.authority == others.netloc.decode()
 
 
 @given(st.text())

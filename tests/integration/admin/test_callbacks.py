@@ -3,7 +3,6 @@
 import json
 
 import pytest
-from sqlalchemy import text
 
 from meetingpool.database import outbox
 from meetingpool.database.engine import Database
@@ -38,7 +37,7 @@ async def kept(database: Database) -> None:
             "UPDATE outbox SET attempts = 7, next_attempt_at = now() + interval '1 hour' WHERE id = 4",
             "UPDATE outbox SET attempts = 1, next_attempt_at = now() + interval '50 s' WHERE id = 5",
         ):
-            await connection.execute(text(change))
+            await connection.execute(change)
 
 
 async def states(database: Database) -> dict[int, tuple[str, int]]:

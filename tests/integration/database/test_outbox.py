@@ -2,8 +2,6 @@
 
 from collections import Counter
 
-from sqlalchemy import text
-
 from meetingpool.database import outbox
 from meetingpool.database.creates import Reservation, Said, reserve
 from meetingpool.database.engine import Database
@@ -33,7 +31,7 @@ async def claim(database: Database, *, limit: int = 100, per_host: int = 100, **
 
 async def execute(database: Database, statement: str) -> None:
     async with database.transaction() as connection:
-        await connection.execute(text(statement))
+        await connection.execute(statement)
 
 
 async def states(database: Database) -> list[str]:

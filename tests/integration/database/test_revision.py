@@ -4,7 +4,8 @@ import alembic.config
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection
+from sqlalchemy import Connection, make_url
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from meetingpool.database.engine import Database
 from meetingpool.database.revision import current_revision, known_revisions, needed_revision
@@ -22,9 +23,11 @@ async def test_a_migrated_database_has_the_needed_revision(database: Database) -
     assert await current_revision(database) == needed_revision()
 
 
-async def test_the_migrations_make_the_tables_that_the_program_uses(database: Database) -> None:
+async def test_the_migrations_make_the_tables_as_they_are_written_down(database_url: str) -> None:
     def differences(connection: Connection) -> list[object]:
         return list(compare_metadata(MigrationContext.configure(connection), metadata))
 
-    async with database.transaction() as connection:
+    engine = create_async_engine(make_url(database_url).set(drivername="postgresql+asyncpg"))
+    async with engine.connect() as connection:
         assert await connection.run_sync(differences) == []
+    await engine.dispose()

@@ -11,12 +11,13 @@ from meetingpool.database.tenants import delete_tenant, insert_tenant, update_te
 from meetingpool.domain.callbacks import CallbackKind
 from meetingpool.domain.servers import ServerId
 from meetingpool.domain.tenants import Tenant
-from meetingpool.outward import Outward
+from meetingpool.outward.client import Outward
 from simulator.faults import Faults, OutwardFaults
 from simulator.tokens import signed_token
 from tests.callbacks import CallbackPool, callback_pool, delivering
 from tests.integration.gateway.test_tenants import TenantFrontEnd
 from tests.integration.simulator.receiving import Delivered, Receiver, eventually
+from tests.logs import Event, names_of
 from tests.pool import SECRET, key_of, meeting_row, succeeded
 from tests.unit.simulator.test_outward_calls import verified_payload
 
@@ -343,14 +344,13 @@ async def test_a_meeting_that_moved_on_keeps_the_addresses_that_came_with_it(dat
     ["ftp://lms.example.org/", "http://user:pw@lms.example.org/", "http://10.0.0.1/", "javascript:x", "http://127.1/x?s=canary"],
 )
 async def test_a_hopeless_address_is_no_reason_to_refuse_a_meeting_and_is_never_called(
-    callbacks: CallbackPool, address: str, capsys: pytest.CaptureFixture[str]
+    callbacks: CallbackPool, address: str, logged: list[Event]
 ) -> None:
     (server,) = callbacks.servers
     given = dict.fromkeys(callbacks.addresses().keys() - {"record", "meetingKeepEvents"}, address)
     assert succeeded(await callbacks.front_end.create("room", record="true", **given))
-    logged = capsys.readouterr()
-    assert (logged.out + logged.err).count("callback_ignored") == 4
-    assert "canary" not in logged.out + logged.err
+    assert names_of(logged).count("callback_ignored") == 4
+    assert "canary" not in str(logged)
     server.end(server.meetings["room"])
     await eventually(lambda: server.outward_counts["end_callback_delivered"] and server.outward_counts["meeting_ended_delivered"])
     assert await callbacks.kept() == []

@@ -2,8 +2,6 @@
 
 import asyncio
 
-from sqlalchemy import text
-
 from meetingpool.domain.meetings import MeetingState
 from simulator.faults import NO_FAULTS, Faults
 from simulator.server import SimulatedServer
@@ -245,6 +243,4 @@ async def test_unknown_and_empty_parameters_reach_the_server_as_given(pool: Runn
 
 async def _age_attempts(pool: RunningPool, seconds: float) -> None:
     async with pool.database.transaction() as connection:
-        await connection.execute(
-            text("UPDATE meetings SET attempted_at = attempted_at - make_interval(secs => :seconds)"), {"seconds": seconds}
-        )
+        await connection.execute("UPDATE meetings SET attempted_at = attempted_at - make_interval(secs => $1)", seconds)

@@ -6,15 +6,16 @@ from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
 import httpx
+import msgspec
 import pytest
 from lxml import etree
-from structlog.testing import capture_logs
 
 from gateway.basic_authentication import WRONG_PASSWORDS_A_MINUTE
 from gateway.dial_in import WRONG_PINS_OF_A_CALLER, WRONG_PINS_OF_ALL
 from meetingpool.bbb.dialplan import NOT_FOUND, Keypad, prompt, reprompt
 from meetingpool.domain.meetings import Meeting, MeetingKey, MeetingState
 from meetingpool.domain.servers import ServerId
+from tests.logs import captured_logs
 from tests.pool import SECRET, FrontEnd, RunningPool, key_of, read, running_pool
 
 URL = "http://gateway/fsapi"
@@ -228,7 +229,7 @@ async def test_others_see_of_a_caller_what_they_may(caller: Caller, name: str, m
 
 
 async def test_prompt_follows_the_settings(pool: RunningPool) -> None:
-    pool.settings = pool.settings.model_copy(update={"voice_bridge_min": 6, "voice_bridge_max": 12, "fsapi_max_duration": 90})
+    pool.settings = msgspec.structs.replace(pool.settings, voice_bridge_min=6, voice_bridge_max=12, fsapi_max_duration=90)
     document = await Caller(await pool.front_end()).hears()
 
     assert document == prompt("6135551234", Keypad(6, 12), hang_up_after=5400)
@@ -271,7 +272,7 @@ async def test_what_is_no_password_is_refused(front_end: FrontEnd, authorization
 
 @pytest.mark.parametrize("authorization", ["Basic", "Basic ", "Basic Og==", "Basic ZnNhcGk6", "Basic ZnNhcGk6Tm9uZQ=="])
 async def test_without_a_password_to_compare_with_nobody_gets_in(pool: RunningPool, authorization: str) -> None:
-    pool.settings = pool.settings.model_copy(update={"loadbalancer_secret": None})
+    pool.settings = msgspec.structs.replace(pool.settings, loadbalancer_secret=None)
     front_end = await pool.front_end()
 
     response = await front_end.http.post(URL, data={}, headers={"authorization": authorization})
@@ -295,19 +296,19 @@ async def test_without_a_password_to_compare_with_nobody_gets_in(pool: RunningPo
     ],
 )
 async def test_password_is_the_one_that_is_set(pool: RunningPool, changes: dict[str, object], password: str, status: int) -> None:
-    pool.settings = pool.settings.model_copy(update=changes)
+    pool.settings = msgspec.structs.replace(pool.settings, **changes)
     caller = Caller(await pool.front_end(), auth=httpx.BasicAuth("fsapi", password))
 
     assert (await caller.post()).status_code == status
 
 
 async def test_emptied_password_is_not_asked_for_and_said_at_the_start(pool: RunningPool) -> None:
-    pool.settings = pool.settings.model_copy(update={"fsapi_password": ""})
-    with capture_logs() as logs:
+    pool.settings = msgspec.structs.replace(pool.settings, fsapi_password="")
+    with captured_logs() as logs:
         front_end = await pool.front_end()
 
     assert await Caller(front_end, auth=None).hears() == PROMPT
-    assert [line["event"] for line in logs if line["log_level"] == "warning"] == ["dial_in_needs_no_password"]
+    assert [line["event"] for line in logs if line["level"] == "warning"] == ["dial_in_needs_no_password"]
 
 
 async def test_address_that_tries_passwords_is_not_heard_for_a_while(caller: Caller, clock: SettableClock) -> None:
@@ -370,7 +371,7 @@ async def test_right_pins_cost_nothing(caller: Caller) -> None:
 
 async def test_neither_pins_nor_callers_nor_passwords_are_logged(caller: Caller) -> None:
     secrets = [PIN, WRONG_PIN, caller.number, "canary-name", "canary-password", SECRET]
-    with capture_logs() as logs:
+    with captured_logs() as logs:
         await replace(caller, name="canary-name").enters(PIN)
         await caller.enters_wrong_pins(WRONG_PINS_OF_A_CALLER)
         await replace(caller, auth=httpx.BasicAuth("fsapi", "canary-password")).post()

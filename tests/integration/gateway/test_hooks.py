@@ -189,8 +189,8 @@ async def test_ids_beyond_any_measure_are_refused(front_end: FrontEnd, parameter
 async def test_a_tenant_has_a_hundred_hooks_at_most(callbacks: CallbackPool) -> None:
     await callbacks.execute(
         "INSERT INTO hooks (id, tenant, callback_url) SELECT tenant || n, tenant, 'https://lms.example.org/' || n"
-        " FROM generate_series(1, :number) AS n, unnest(ARRAY['default', 'other']) AS tenant",
-        number=MAX_PER_TENANT - 1,
+        " FROM generate_series(1, $1::int) AS n, unnest(ARRAY['default', 'other']) AS tenant",
+        MAX_PER_TENANT - 1,
     )
     front_end = callbacks.front_end
     answers = await asyncio.gather(*(front_end.ask("hooks/create", callbackURL=f"{URL}{number}") for number in range(4)))

@@ -6,8 +6,8 @@ from time import process_time
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
+import msgspec
 import pytest
-from sqlalchemy import text
 
 from gateway.limits import BoundedRequests
 from meetingpool.bbb.checksum import sign
@@ -67,7 +67,7 @@ async def test_what_a_person_brings_along_keeps_nobody_else_out(tenants: Running
     for _ in range(6):
         await tenants.poll()
         async with tenants.database.transaction() as connection:
-            await connection.execute(text("UPDATE servers SET failing_since = failing_since - interval '20 seconds'"))
+            await connection.execute("UPDATE servers SET failing_since = failing_since - interval '20 seconds'")
     other = await tenants.front_end()
     joins = [await TenantFrontEnd(other, "a").get("join", meetingID=room, fullName="Ann", role="VIEWER") for room in rooms]
     assert [join.status_code for join in joins] == [302] * 4
@@ -134,7 +134,7 @@ async def test_many_creates_of_a_limited_tenant_at_once_do_not_wait_for_each_oth
     _, b = await both(tenants)
     # Others have filled the servers a moment ago.
     async with tenants.database.transaction() as connection:
-        await connection.execute(text("UPDATE servers SET load = load + 100"))
+        await connection.execute("UPDATE servers SET load = load + 100")
     answers = await asyncio.gather(*(b.create(f"room-{number}") for number in range(20)))
     keys = sorted(key_of(answer) or "" for answer in answers)
     assert keys == [""] * 5 + ["maxConcurrent"] * 15
@@ -209,7 +209,7 @@ async def test_a_meeting_made_anew_is_told_of_at_its_own_address_though_the_repl
 
 
 async def test_a_tenant_whose_server_hangs_takes_not_all_places(tenants: RunningPool) -> None:
-    tenants.settings = tenants.settings.model_copy(update={"max_requests": 20})
+    tenants.settings = msgspec.structs.replace(tenants.settings, max_requests=20)
     a, b = await both(tenants)
     await b.create("room")
     await a.create("room")

@@ -4,7 +4,6 @@ import asyncio
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
-from sqlalchemy import text
 
 from meetingpool.bbb.checksum import Algorithm
 from meetingpool.domain.meetings import MeetingState
@@ -209,4 +208,4 @@ async def test_joins_beyond_the_expected_people_count_before_the_next_poll(pool:
 
 async def _age_attempts(pool: RunningPool) -> None:
     async with pool.database.transaction() as connection:
-        await connection.execute(text("UPDATE meetings SET attempted_at = attempted_at - interval '1 minute'"))
+        await connection.execute("UPDATE meetings SET attempted_at = attempted_at - interval '1 minute'")

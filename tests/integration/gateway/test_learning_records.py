@@ -9,14 +9,14 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 import pytest
-from structlog.testing import capture_logs
 
 from gateway.learning_records import MARGIN, PAUSE, LearningRecords
 from meetingpool.database.tenants import insert_tenant
 from meetingpool.domain.tenants import LrsAccess, Tenant
-from meetingpool.outward import Outward
+from meetingpool.outward.client import Outward
 from tests.integration.gateway.test_dial_in import SettableClock
 from tests.integration.gateway.test_tenants import TenantFrontEnd
+from tests.logs import captured_logs
 from tests.pool import RunningPool, running_pool, succeeded
 from tests.unit.bbb.test_lrs import read_payload
 
@@ -174,7 +174,7 @@ async def test_a_meeting_begins_without_a_token_too(
     issuer.reply = (status, body)
     async with pool_of(database_url, by_token(issuer)) as pool:
         front_end = await front_end_of(pool)
-        with capture_logs() as logs:
+        with captured_logs() as logs:
             assert succeeded(await front_end.create("room"))
         assert told(pool) == [None]
         assert [(log["tenant"], log["reason"]) for log in logs if log["event"] == "lrs_token_failed"] == [("a", reason)]
@@ -186,7 +186,7 @@ async def test_an_issuer_that_is_not_there_keeps_nobody_from_meeting(database_ur
         nowhere = by_token(issuer)
     async with pool_of(database_url, nowhere) as pool:
         front_end = await front_end_of(pool)
-        with capture_logs() as logs:
+        with captured_logs() as logs:
             assert succeeded(await front_end.create("room"))
         assert told(pool) == [None]
         assert [log["reason"] for log in logs if log["event"] == "lrs_token_failed"] == ["no connection: Connection refused"]
@@ -206,7 +206,7 @@ async def token_of(records: LearningRecords, tenant: Tenant) -> str | None:
 async def test_an_issuer_that_does_not_answer_is_waited_for_no_longer_than_allowed(issuer: Issuer) -> None:
     issuer.free.clear()
     async with learning_records(SettableClock(), patience=0.2) as records:
-        with capture_logs() as logs:
+        with captured_logs() as logs:
             assert await token_of(records, tenant_with(by_token(issuer))) is None
     assert [log["reason"] for log in logs] == ["no complete reply within 0.2 s"]
 

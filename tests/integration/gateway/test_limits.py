@@ -6,11 +6,12 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
+import asyncpg
 import httpx
 import pytest
-from sqlalchemy import text
-from structlog.testing import capture_logs
 
+from meetingpool.database.engine import plain_url
+from tests.logs import captured_logs
 from tests.pool import ENDPOINT, FrontEnd, RunningPool, key_of, read, running_pool, succeeded
 
 LIMIT = 10
@@ -82,7 +83,7 @@ async def test_other_addresses_have_limits_of_their_own(pool: RunningPool) -> No
 
 
 async def test_wrong_checksums_of_an_address_are_one_line_in_the_log(pool: RunningPool) -> None:
-    with capture_logs() as logs:
+    with captured_logs() as logs:
         await wrong_from(await pool.front_end(), pool, "192.0.2.1", 3 * LIMIT)
     lines = [line for line in logs if line["event"] == "failed_checksums"]
     assert [(line["address"], line["count"]) for line in lines] == [("192.0.2.1", 1)]
@@ -93,8 +94,9 @@ async def test_creates_beyond_what_may_wait_for_a_slow_database_are_refused_at_o
     async with running_pool(database_url, max_requests=8) as pool, AsyncExitStack() as stack:
         front_end = await pool.front_end()
         assert succeeded(await front_end.create("known"))
-        slow = await stack.enter_async_context(pool.database.engine.connect())
-        await slow.execute(text("LOCK TABLE meetings, servers IN ACCESS EXCLUSIVE MODE"))
+        slow = await asyncpg.connect(plain_url(database_url))
+        stack.push_async_callback(slow.close)
+        await slow.execute("BEGIN; LOCK TABLE meetings, servers IN ACCESS EXCLUSIVE MODE")
         waiting = [asyncio.create_task(front_end.get("create", meetingID=f"room-{n}", name="A room")) for n in range(4)]
         while front_end.gateway.database.callers < 4:
             await asyncio.sleep(0.01)
@@ -103,7 +105,7 @@ async def test_creates_beyond_what_may_wait_for_a_slow_database_are_refused_at_o
         assert b"<messageKey>internalError</messageKey>" in refused.content
         joined = await asyncio.wait_for(front_end.get("join", meetingID="known", fullName="Ada", role="VIEWER"), 1)
         assert joined.status_code == 302
-        await slow.rollback()
+        await slow.execute("ROLLBACK")
         assert all(succeeded(read(answer)) for answer in await asyncio.gather(*waiting))
         assert succeeded(await front_end.create("too-many"))
         assert front_end.gateway.database.callers == 0

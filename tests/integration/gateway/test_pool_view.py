@@ -3,8 +3,6 @@
 import asyncio
 from collections.abc import Callable
 
-from sqlalchemy import text
-
 from tests.pool import FrontEnd, RunningPool, succeeded
 
 
@@ -25,9 +23,7 @@ async def test_a_gateway_whose_listening_connection_was_cut_catches_up(pool: Run
     there = await pool.front_end()
     view = front_end.gateway.view
     async with pool.database.transaction() as connection:
-        await connection.execute(
-            text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE '%listener'")
-        )
+        await connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE '%listener'")
     await there.create("missed")
     await until(lambda: not view.pool.is_current)
     await until(lambda: view.pool.is_current)
@@ -38,7 +34,7 @@ async def test_connections_that_the_database_dropped_cost_at_most_one_answer(poo
     await front_end.create("before")
     async with pool.database.transaction() as connection:
         await connection.execute(
-            text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'meetingpool gateway'")
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'meetingpool gateway'"
         )
     answers = [await front_end.create(f"after-{number}") for number in range(3)]
     assert [succeeded(answer) for answer in answers][1:] == [True, True]

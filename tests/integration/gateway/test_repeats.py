@@ -4,8 +4,6 @@ import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import text
-
 from meetingpool.bbb.client import Client
 from meetingpool.operations.poll_server import ServerPoller
 from meetingpool.operations.record_polls import GRACE, TOUCH_LASTS
@@ -26,7 +24,7 @@ def stated(request: ReceivedCall) -> dict[str, str]:
 async def written(pool: RunningPool) -> datetime:
     """When a create of the one meeting was last written down."""
     async with pool.database.transaction() as connection:
-        found: datetime = (await connection.execute(text("SELECT attempted_at FROM meetings"))).scalar_one()
+        found: datetime = await connection.fetchval("SELECT attempted_at FROM meetings")
         return found
 
 

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
-from sqlalchemy import text
 
 from meetingpool.clock import SystemClock
 from meetingpool.database.engine import Database
@@ -19,6 +18,7 @@ from simulator.faults import Faults
 from simulator.server import SimulatedServer
 from tests.hooks import SettableClock, registration
 from tests.integration.simulator.receiving import eventually
+from tests.logs import Event, names_of
 from tests.pool import FrontEnd, RunningPool, running_pool, succeeded
 
 BASE_URL = "https://pool.example.org"
@@ -188,7 +188,7 @@ async def test_a_disabled_server_has_no_hook_of_ours_and_a_cordoned_one_has(pool
 
 
 async def test_a_server_without_webhooks_is_asked_rarely_and_told_of_once(
-    pool: RunningPool, front_end: FrontEnd, capsys: pytest.CaptureFixture[str]
+    pool: RunningPool, front_end: FrontEnd, logged: list[Event]
 ) -> None:
     (server, *_) = pool.fleet.servers
     server.has_webhooks = False
@@ -207,15 +207,14 @@ async def test_a_server_without_webhooks_is_asked_rarely_and_told_of_once(
         clock.now += CHECK_RARELY
         await hooks.look()
         assert len(server.hooks) == 2
-    logged = capsys.readouterr()
-    assert (logged.out + logged.err).count("server_without_webhooks") == 1
+    assert names_of(logged).count("server_without_webhooks") == 1
 
 
 @pytest.mark.parametrize(
     "faults", [Faults(http_status=502), Faults(drop_before=True), Faults(body="garbage"), Faults(body="failed")]
 )
 async def test_a_server_whose_webhooks_fail_is_asked_again_and_told_of_once(
-    pool: RunningPool, front_end: FrontEnd, faults: Faults, capsys: pytest.CaptureFixture[str]
+    pool: RunningPool, front_end: FrontEnd, faults: Faults, logged: list[Event]
 ) -> None:
     (server, *others) = pool.fleet.servers
     clock = SettableClock()
@@ -229,9 +228,8 @@ async def test_a_server_whose_webhooks_fail_is_asked_again_and_told_of_once(
         await pool.fleet.set_faults(server, Faults())
         await hooks.look()
         assert len(server.hooks) == 1
-    logged = capsys.readouterr()
-    assert (logged.out + logged.err).count("hooks_not_registered") == 1
-    assert server.secret not in logged.out + logged.err
+    assert names_of(logged).count("hooks_not_registered") == 1
+    assert server.secret not in str(logged)
 
 
 async def test_a_server_whose_secret_was_corrected_is_seen_to_at_once(pool: RunningPool, front_end: FrontEnd) -> None:
@@ -291,5 +289,5 @@ async def test_webhooks_that_hang_delay_no_poll(pool: RunningPool, front_end: Fr
         await eventually(lambda: hung.count("getMeetings") >= before + 2)
         assert hung.count("hooks/list") == 1
         async with pool.database.transaction() as connection:
-            healths = (await connection.execute(text("SELECT DISTINCT health FROM servers"))).scalars().all()
+            healths = [row[0] for row in await connection.fetch("SELECT DISTINCT health FROM servers")]
         assert healths == ["online"]

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
-from sqlalchemy import text
 
 from meetingpool.clock import SystemClock
 from meetingpool.database.engine import Database
@@ -66,9 +65,9 @@ async def test_an_overtaken_leader_writes_nothing_more(pool: RunningPool) -> Non
         await asyncio.sleep(1.5)
         async with pool.database.transaction() as connection:
             await connection.execute(
-                text("UPDATE leases SET epoch = epoch + 1, holder = 'another', expires_at = now() + interval '1 hour'")
+                "UPDATE leases SET epoch = epoch + 1, holder = 'another', expires_at = now() + interval '1 hour'"
             )
-            await connection.execute(text("UPDATE servers SET users = 777"))
+            await connection.execute("UPDATE servers SET users = 777")
         await asyncio.sleep(2.5)
         assert {server.users for server in (await pool.servers()).values()} == {777}
 
@@ -76,8 +75,8 @@ async def test_an_overtaken_leader_writes_nothing_more(pool: RunningPool) -> Non
 async def test_a_server_that_is_added_is_polled_soon(pool: RunningPool) -> None:
     added = pool.fleet.servers[0]
     async with pool.database.transaction() as connection:
-        await connection.execute(text("UPDATE servers SET last_poll = NULL"))
-        await connection.execute(text("DELETE FROM servers WHERE id = :id"), {"id": added.name})
+        await connection.execute("UPDATE servers SET last_poll = NULL")
+        await connection.execute("DELETE FROM servers WHERE id = $1", added.name)
     async with _poller(pool):
         await asyncio.sleep(0.5)
         async with pool.database.transaction() as connection:

@@ -1,9 +1,9 @@
 """What polls do to health, load and mappings: evidence counts, silence does not."""
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import text
 
 from meetingpool.domain.health import Thresholds
 from meetingpool.domain.meetings import MeetingState, ReportedMeeting
@@ -11,6 +11,10 @@ from meetingpool.domain.servers import AdminState, Health, ServerId
 from meetingpool.operations.record_polls import Poll
 from simulator.faults import NO_FAULTS, BrokenBody, Faults
 from tests.pool import FrontEnd, RunningPool, key_of, meeting_row, running_pool, succeeded
+
+
+def ago(seconds: float) -> datetime:
+    return datetime.now(UTC) - timedelta(seconds=seconds)
 
 
 async def test_a_poll_writes_what_a_server_carries(pool: RunningPool) -> None:
@@ -78,7 +82,7 @@ async def test_six_failures_over_a_minute_are_dead_and_its_meetings_lost_but_kep
     for _ in range(6):
         await pool.poll()
     assert (await pool.servers())[holder.name].health is Health.OFFLINE
-    await pool.change_server(holder, failing_since=text("now() - interval '61 seconds'"))
+    await pool.change_server(holder, failing_since=ago(61))
     await pool.poll()
     assert (await pool.servers())[holder.name].health is Health.DEAD
     row = await meeting_row(pool.database, "class")
@@ -97,7 +101,7 @@ async def test_when_more_than_half_of_the_pool_fails_nobody_gets_worse(pool: Run
         await pool.fleet.set_faults(server, Faults(drop_before=True, calls=frozenset({"getMeetings"})))
     for _ in range(8):
         await pool.poll()
-        await pool.change_server(pool.fleet.servers[0], failing_since=text("now() - interval '1 hour'"))
+        await pool.change_server(pool.fleet.servers[0], failing_since=ago(3600))
     assert {server.health for server in (await pool.servers()).values()} == {Health.SUSPECT}
     assert succeeded(await front_end.create("another"))
     assert (await front_end.get("join", meetingID="class", fullName="A", role="VIEWER")).status_code == 302
@@ -183,7 +187,7 @@ async def test_a_server_that_flaps_is_held_down(database_url: str) -> None:
             pool.reached[name] = True
             await pool.poll([server])
         assert (await pool.servers())[server.name].health is Health.OFFLINE
-        await pool.change_server(server, offline_since=text("now() - interval '31 seconds'"))
+        await pool.change_server(server, offline_since=ago(31))
         await pool.poll([server])
         assert (await pool.servers())[server.name].health is Health.ONLINE
 
@@ -208,4 +212,4 @@ async def test_a_poll_of_a_server_that_was_removed_is_ignored(pool: RunningPool)
 
 async def _age_attempts(pool: RunningPool) -> None:
     async with pool.database.transaction() as connection:
-        await connection.execute(text("UPDATE meetings SET attempted_at = attempted_at - interval '1 minute'"))
+        await connection.execute("UPDATE meetings SET attempted_at = attempted_at - interval '1 minute'")

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from meetingpool.outward import Outward, OutwardReply, OutwardRequest
+from meetingpool.outward.client import Outward, OutwardReply, OutwardRequest
 from tests.unit.meetingpool.receivers import Answer, receiving
 
 LOOPBACK = ["127.0.0.0/8"]

@@ -1,10 +1,10 @@
+import io
 import json
 import logging
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import structlog
 
 from meetingpool.logs import configure_logs, get_logger, redact
 
@@ -20,8 +20,12 @@ def logs_left_as_they_were() -> Iterator[None]:
     yield
     root.handlers[:] = handlers
     root.setLevel(level)
-    structlog.reset_defaults()
-    structlog.contextvars.clear_contextvars()
+    logging.getLogger("meetingpool").setLevel(logging.NOTSET)
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
 
 
 def written(capsys: pytest.CaptureFixture[str]) -> list[str]:
@@ -31,7 +35,7 @@ def written(capsys: pytest.CaptureFixture[str]) -> list[str]:
 
 
 def redacted(**fields: Any) -> dict[str, Any]:
-    return dict(redact(None, "info", fields))
+    return redact(fields)
 
 
 def connect_with(secret: str) -> None:
@@ -135,13 +139,44 @@ def test_json_keeps_an_event_on_one_line_whatever_it_holds(capsys: pytest.Captur
     assert event["timestamp"].endswith("Z")
 
 
-def test_console_shows_no_control_characters(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    "text", ["a\nforged", "a\r\nb", "a\x1b[31mb", "a\u2028b", "a\x00b", "a\x9b31mb", "a\u202eb", "", "a b=c"]
+)
+def test_console_shows_a_value_as_one_word_or_in_quotes(capsys: pytest.CaptureFixture[str], text: str) -> None:
     configure_logs(process="gateway", log_format="console", level="info")
 
-    get_logger().info("meeting_named", name="a\nforged\x1b[31m")
+    get_logger().info("meeting_named", name=text, other="r\xf6\xf6m-1", many=[text])
 
     (line,) = written(capsys)
-    assert "\x1b" not in line
+    assert line.isprintable()
+    assert line.endswith(f" meeting_named                  name={text!r} other=r\xf6\xf6m-1 many={[text]!r} process=gateway")
+
+
+def test_traceback_stands_below_its_event_and_cannot_pass_for_another(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logs(process="gateway", log_format="console", level="info")
+
+    forged = "a\n2026-01-01T00:00:00Z [info    ] forged\x1b[31m"
+
+    get_logger().error("call_failed", exc_info=ValueError(forged))
+
+    first, *below = written(capsys)
+    assert "call_failed" in first
+    assert below[0] == "    ValueError: a"
+    assert len(below) == 2
+    assert all(line.startswith("    ") and line.isprintable() for line in below)
+
+
+@both_formats
+@pytest.mark.parametrize("level", ["debug", "info", "warning", "error", "critical"])
+def test_only_trouble_is_in_colour_and_only_for_people(monkeypatch: pytest.MonkeyPatch, log_format: str, level: str) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    configure_logs(process="gateway", log_format=log_format, level="debug")
+
+    getattr(get_logger(), level)("something_happened")
+
+    assert "something_happened" in terminal.getvalue()
+    assert ("\x1b[" in terminal.getvalue()) == (log_format == "console" and level in ("warning", "error", "critical"))
 
 
 def test_exception_is_one_line_of_json(capsys: pytest.CaptureFixture[str]) -> None:
@@ -165,29 +200,48 @@ def test_levels_below_the_chosen_one_are_left_out(capsys: pytest.CaptureFixture[
     assert [json.loads(line)["event"] for line in written(capsys)] == ["loud"]
 
 
-def test_bound_fields_are_on_every_line(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(("level", "heard"), [("debug", ["w", "e"]), ("warning", ["w", "e"]), ("error", ["e"])])
+def test_libraries_are_heard_from_warnings_up_or_less(capsys: pytest.CaptureFixture[str], level: str, heard: list[str]) -> None:
+    configure_logs(process="gateway", log_format="json", level=level)
+
+    library = logging.getLogger("a.library")
+    library.info("i")
+    library.warning("w")
+    library.error("e")
+
+    assert [json.loads(line)["message"] for line in written(capsys)] == heard
+
+
+@both_formats
+def test_what_libraries_log_is_redacted_and_in_the_same_form(capsys: pytest.CaptureFixture[str], log_format: str) -> None:
+    configure_logs(process="gateway", log_format=log_format, level="info")
+
+    try:
+        connect_with(CANARY)
+    except ConnectionError:
+        logging.getLogger("a.client").exception("cannot read http://bbb.example/api?checksum=%s", CANARY)
+
+    text = "\n".join(written(capsys))
+    assert "library_log" in text
+    assert "a.client" in text
+    assert "cannot read http://bbb.example/api" in text
+    assert "connect_with" in text
+    assert CANARY not in text
+
+
+def test_what_libraries_log_in_a_wrong_way_is_said_to_be_missing(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logs(process="gateway", log_format="json", level="info")
 
-    with structlog.contextvars.bound_contextvars(request_id="r1"):
-        get_logger().info("one")
-        get_logger().info("two")
-
-    assert [json.loads(line)["request_id"] for line in written(capsys)] == ["r1", "r1"]
-
-
-def test_libraries_are_heard_from_warnings_up(capsys: pytest.CaptureFixture[str]) -> None:
-    configure_logs(process="gateway", log_format="console", level="info")
-
-    logging.getLogger("a.library").info("quiet")
-    logging.getLogger("a.library").warning("loud")
+    logging.getLogger("a.library").warning("%d of %d", CANARY)
 
     (line,) = written(capsys)
-    assert "loud" in line
+    assert (json.loads(line)["event"], json.loads(line)["logger"]) == ("line_not_written", "a.library")
 
 
-def test_what_libraries_log_is_redacted_and_in_the_same_form(capsys: pytest.CaptureFixture[str]) -> None:
+def test_nobody_is_disturbed_when_logs_cannot_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    closed = io.StringIO()
+    monkeypatch.setattr("sys.stderr", closed)
     configure_logs(process="gateway", log_format="json", level="info")
-    logging.getLogger("aiohttp.client").warning("cannot read http://bbb.example/api?checksum=%s", CANARY)
-    (line,) = written(capsys)
-    assert CANARY not in line
-    assert json.loads(line)["logger"] == "aiohttp.client"
+    closed.close()
+
+    get_logger().info("unheard")

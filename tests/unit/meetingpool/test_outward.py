@@ -5,17 +5,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from meetingpool.outward import (
-    MAX_ADDRESSES_TRIED,
-    MAX_URL_LENGTH,
-    AllowList,
-    ForbiddenAddress,
-    NotDelivered,
-    Outward,
-    OutwardRequest,
-    read_host_pattern,
-    require_allowed,
-)
+from meetingpool.outward.client import MAX_ADDRESSES_TRIED, Outward, OutwardRequest
+from meetingpool.outward.errors import ForbiddenAddress, NotDelivered
+from meetingpool.outward.targets import AllowList, read_host_pattern, require_allowed
+from meetingpool.outward.urls import MAX_URL_LENGTH
 from tests.unit.meetingpool.receivers import Receiver, receiving, replying, saying
 from tests.unit.meetingpool.sending import Names, post, reply_of, send
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from meetingpool.outward import MAX_REPLY_BYTES, NotDelivered, Outward, OutwardFailure
+from meetingpool.outward.client import MAX_REPLY_BYTES, Outward
+from meetingpool.outward.errors import NotDelivered, OutwardFailure
 from tests.unit.meetingpool.receivers import Answer, Receiver, new_authority, receiving, repeating, replying, say_nothing, saying
 from tests.unit.meetingpool.sending import LOOPBACK, Names, post, reply_of, send
 
@@ -69,6 +70,20 @@ async def test_slow_reply_is_given_up(answer: Answer) -> None:
     async with receiving(answer) as receiver:
         with pytest.raises(NotDelivered, match=r"no complete reply within 0\.3 s"):
             await send(f"http://callback.example:{receiver.port}/", total_timeout=SHORT)
+        await asyncio.wait_for(receiver.hung_up.wait(), 5)
+
+
+async def test_silence_instead_of_a_handshake_is_given_up() -> None:
+    async with receiving(say_nothing) as receiver:
+        with pytest.raises(NotDelivered, match=r"no complete reply within 0\.3 s"):
+            await send(f"https://callback.example:{receiver.port}/", total_timeout=SHORT)
+        await asyncio.wait_for(receiver.hung_up.wait(), 5)
+
+
+async def test_handshake_is_part_of_the_connection() -> None:
+    async with receiving(say_nothing) as receiver:
+        with pytest.raises(NotDelivered, match=r"no connection: nothing answered within 0\.3 s"):
+            await send(f"https://callback.example:{receiver.port}/", connect_timeout=SHORT)
         await asyncio.wait_for(receiver.hung_up.wait(), 5)
 
 

@@ -258,11 +258,90 @@ def test_every_wrong_variable_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -
         settings_of(monkeypatch, PORT="x", POLL_INTERVAL="x")
 
 
-def test_value_that_was_given_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_voice_bridges_are_not_compared_with_what_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SettingsError) as refused:
-        settings_of(monkeypatch, PORT="pasted-secret")
+        settings_of(monkeypatch, VOICE_BRIDGE_LEN="x", VOICE_BRIDGE_MAX="8")
+
+    assert str(refused.value) == "Settings cannot be used: MEETINGPOOL_VOICE_BRIDGE_LEN: must be a whole number from 5 up to 15"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "allowed"),
+    [
+        ("PORT", "70000", "must be a whole number from 1 up to 65535"),
+        ("PORT", "3000.5", "must be a whole number from 1 up to 65535"),
+        ("PORT", " ", "must be a whole number from 1 up to 65535"),
+        ("MAX_REQUESTS", "1", "must be a whole number from 2"),
+        ("FSAPI_MAX_DURATION", "null", "must be a whole number from 0 up to 999999999"),
+        ("CONNECT_TIMEOUT", "0", "must be a number above 0 up to 60"),
+        ("POLL_INTERVAL", "nan", "must be a number from 1 up to 3600"),
+        ("SERVER_ID_IS_HOSTNAME", "maybe", "must be true or false"),
+        ("LOG_FORMAT", "xml", "must be one of console, json"),
+        (
+            "LOADBALANCER_CHECKSUM_ALGORITHM",
+            "sha1:md5",
+            "must be one or more of sha1, sha256, sha384, sha512, separated by colons",
+        ),
+        ("BIND", "unix:///run/scalelite.sock", "must be like 127.0.0.1 or tcp://127.0.0.1:3000"),
+        ("DATABASE_URL", "mysql://user@host/name", "must be like postgresql://user:password@host/name"),
+        ("URL_HOST", "pool.example.org\n", "must be like pool.example.org"),
+        ("PUBLIC_URL", "https://pool.example.org/path", "must be like https://pool.example.org"),
+        ("OVERRIDE_JOIN_PARAMS", "guest", "entry 1 has no '='; write name=value, separated by commas"),
+    ],
+)
+def test_what_is_allowed_is_told(monkeypatch: pytest.MonkeyPatch, name: str, value: str, allowed: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        settings_of(monkeypatch, **{f"MEETINGPOOL_{name}": value})
+
+    assert str(refused.value) == f"Settings cannot be used: MEETINGPOOL_{name}: {allowed}"
+
+
+@pytest.mark.parametrize(
+    ("value", "meant"),
+    [(value, True) for value in ("1", "true", "True", "t", "yes", "Y", "ON")]
+    + [(value, False) for value in ("0", "false", "FALSE", "f", "no", "N", "off")],
+)
+def test_yes_and_no_may_be_said_in_many_ways(monkeypatch: pytest.MonkeyPatch, value: str, meant: bool) -> None:
+    assert settings_of(monkeypatch, SERVER_ID_IS_HOSTNAME=value).server_id_is_hostname is meant
+
+
+@pytest.mark.parametrize("value", ["8", " 8 ", "008", "8\n"])
+def test_numbers_may_have_blanks_and_zeros_around_them(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    settings = settings_of(monkeypatch, PORT=value, POLL_INTERVAL=value)
+
+    assert (settings.port, settings.poll_interval) == (8, 8.0)
+
+
+def test_text_is_taken_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = settings_of(monkeypatch, LOADBALANCER_SECRET=" null ", BUILD_NUMBER="007")
+
+    assert (settings.loadbalancer_secret, settings.build_number) == (" null ", "007")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "PORT",
+        "POLL_INTERVAL",
+        "MULTITENANCY_ENABLED",
+        "LOADBALANCER_CHECKSUM_ALGORITHM",
+        "DEFAULT_CREATE_PARAMS",
+        "MEETINGPOOL_LOG_LEVEL",
+        "MEETINGPOOL_DATABASE_URL",
+        "MEETINGPOOL_PUBLIC_URL",
+    ],
+)
+def test_value_that_was_given_is_not_repeated(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        settings_of(monkeypatch, **{name: "pasted-secret"})
 
     assert "pasted-secret" not in str(refused.value)
+
+
+def test_secrets_are_not_shown_with_the_settings() -> None:
+    settings = Settings(loadbalancer_secret="hidden", fsapi_password="hidden", database_url="postgresql://user:hidden@host/name")
+
+    assert "hidden" not in f"{settings} {settings!r}"
 
 
 def test_given_secret_is_used_and_none_is_written(tmp_path: Path) -> None:
