@@ -17,7 +17,7 @@ run: setup
 	@exec $(BIN)/meetingpool demo
 
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n logical --maxprocesses 4
 
 check: setup
 	$(BIN)/ruff check .

@@ -134,13 +134,17 @@ class Pool:
         return self.meetings.get(key) if key else None
 
     def _remember(self, meeting: Meeting, host_id: str) -> None:
-        # BBB makes internal ids of the external one and the time, so the first part is known before the server has answered.
+        # BBB makes internal ids of the external one and the time, so the first part is known before the server has answered, and
+        # says enough. A server that makes them in another way is remembered by the whole.
         begins_with = sha1(host_id.encode(errors="surrogatepass"), usedforsecurity=False).hexdigest()
         known = self._by_internal_id
-        for internal_id in filter(None, (begins_with, meeting.internal_id)):
-            known.pop((meeting.server_id, internal_id), None)
-            known[meeting.server_id, internal_id] = meeting.key
-        while len(known) > 2 * (len(self.meetings) + REMEMBERED):
+        parts = {begins_with}
+        if meeting.internal_id and meeting.internal_id.partition("-")[0] != begins_with:
+            parts.add(meeting.internal_id)
+        for part in parts:
+            known.pop((meeting.server_id, part), None)
+            known[meeting.server_id, part] = meeting.key
+        while len(known) > 2 * len(self.meetings) + REMEMBERED:
             del known[next(iter(known))]
 
     def _release_bridge(self, meeting: Meeting) -> None:
