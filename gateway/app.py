@@ -31,6 +31,7 @@ from meetingpool.domain.parameters import CallRules, Operator, Rule
 from meetingpool.domain.pool import Pool
 from meetingpool.logs import get_logger
 from meetingpool.operations.announce_hook_events import HookAnnouncer
+from meetingpool.operations.news import News
 from meetingpool.operations.place_meeting import MeetingPlacer
 from meetingpool.outward.client import Outward
 from meetingpool.outward.targets import AllowList
@@ -71,6 +72,7 @@ async def open_gateway(settings: Settings, readiness: Readiness, clock: Clock) -
     try:
         await require_revision(database)
         async with Client(connect_timeout=settings.connect_timeout) as client, Outward(total_timeout=TOKEN_TIMEOUT) as outward:
+            news = News(database)
             placer = MeetingPlacer(
                 database=database,
                 client=client,
@@ -82,9 +84,11 @@ async def open_gateway(settings: Settings, readiness: Readiness, clock: Clock) -
                 callback_key=await _callback_key(database),
                 callback_allow=AllowList.read(settings.callback_allow),
                 voice_bridge_length=settings.voice_bridge_len,
+                news=news,
             )
-            following = asyncio.create_task(view.run())
-            following.add_done_callback(_stop_if_broken)
+            tasks = [asyncio.create_task(view.run()), asyncio.create_task(news.run())]
+            for task in tasks:
+                task.add_done_callback(_stop_if_broken)
             try:
                 await asyncio.wait_for(view.loaded.wait(), LOAD_TIMEOUT)
                 yield Gateway(
@@ -110,8 +114,9 @@ async def open_gateway(settings: Settings, readiness: Readiness, clock: Clock) -
                     reads=SharedReads(settings.freshness),
                 )
             finally:
-                following.cancel()
-                await asyncio.gather(following, return_exceptions=True)
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
     finally:
         await database.close()
 

@@ -1,10 +1,12 @@
 """The statements of a create: reserve a server, begin a repeat, move on, confirm, withdraw. Called by place_meeting.
 
-Each is one statement and a transaction of its own, notification included, since calls wait for it and every race between
-processes is decided in it. Locks are taken in the order tenants, servers, meetings, so that nobody waits in a circle.
+Each is one statement and a transaction of its own, since calls wait for it and every race between processes is decided in it.
+What makes wrong what others know is told to them in it; what is only new to them is told a moment later, by `tell_placed`, since
+transactions that notify are committed one by one. Locks are taken in the order tenants, servers, meetings, so that nobody waits
+in a circle.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -48,9 +50,7 @@ _RESERVE = f"""
     loaded AS (
         UPDATE servers SET load = load + $5::float8 * load_multiplier FROM reserved WHERE servers.id = $4 RETURNING load
     )
-    SELECT reserved.*, loaded.load,
-        CASE WHEN generation IS NOT NULL THEN {_notification("placed", *_ITEM, "loaded.load")} END AS told
-    FROM fit LEFT JOIN (reserved CROSS JOIN loaded) ON true
+    SELECT reserved.*, loaded.load FROM fit LEFT JOIN (reserved CROSS JOIN loaded) ON true
 """
 
 _TOUCH = f"""
@@ -110,7 +110,9 @@ _CONFIRM = f"""
         WHERE {_KEY} AND generation = $3
         RETURNING {MEETING_COLUMNS}
     )
-    SELECT *, CASE WHEN (state, internal_id) IS DISTINCT FROM ($5, $6) THEN {_notification("meetings", *_ITEM)} END AS told
+    SELECT *,
+        CASE WHEN $5 <> 'reserving' AND (state, internal_id) IS DISTINCT FROM ($5, $6)
+            THEN {_notification("meetings", *_ITEM)} END AS told
     FROM confirmed
 """
 
@@ -132,6 +134,22 @@ _WITHDRAW = f"""
         WHERE {_KEY} AND generation = $3 AND NOT EXISTS (SELECT FROM dropped)
     )
     SELECT generation, {_notification("gone", "tenant", "meeting_id", "generation")} AS told FROM dropped
+"""
+
+_TELL_PLACED = f"""
+    WITH wanted AS MATERIALIZED (
+        SELECT tenant, meeting_id FROM meetings
+        JOIN unnest($1::text[], $2::text[]) AS given (tenant, meeting_id) USING (tenant, meeting_id)
+    ),
+    held AS MATERIALIZED (
+        SELECT {", ".join(_ITEM)} FROM meetings WHERE (tenant, meeting_id) IN (SELECT tenant, meeting_id FROM wanted)
+        ORDER BY tenant, meeting_id FOR SHARE SKIP LOCKED
+    ),
+    told AS MATERIALIZED (
+        SELECT tenant, meeting_id, {_notification("placed", *_ITEM, "servers.load")}
+        FROM held JOIN servers ON servers.id = held.server_id
+    )
+    SELECT tenant, meeting_id, told IS NOT NULL AS is_told FROM wanted LEFT JOIN told USING (tenant, meeting_id)
 """
 
 
@@ -192,7 +210,7 @@ async def reserve(
     said: Said,
     max_meetings: int | None = None,
 ) -> Attempt:
-    """Gives a new meeting to a server and counts the expected users on it.
+    """Gives a new meeting to a server and counts the expected users on it. Others are to be told by `tell_placed`.
 
     Raises Unplaced when the server's load is above the ceiling or it takes no meetings, MeetingTaken when the meeting exists,
     TenantFull when its tenant has `max_meetings` already.
@@ -274,6 +292,8 @@ async def confirm(
 ) -> Meeting | None:
     """The server has the meeting, as `internal_id`. None when the meeting is no longer this attempt's.
 
+    Of a meeting that was only reserved, others are to be told by `tell_placed`.
+
     `learnt`: the parameters with what the server made up, where that is news.
     """
     known = attempt.meeting
@@ -293,6 +313,17 @@ async def withdraw(database: Database, attempt: Attempt) -> bool:
     """The server did not take the create. A reservation with no other create under way is dropped; True when it was."""
     row = await database.statement(_WITHDRAW, *attempt.meeting.key, attempt.meeting.generation)
     return row is not None
+
+
+async def tell_placed(database: Database, keys: Collection[MeetingKey]) -> set[MeetingKey]:
+    """Tells all processes of these meetings as they are now. Returns those that somebody is changing at this moment.
+
+    Their rows are held meanwhile, so that whatever changes them is told of later than this.
+    """
+    ordered = sorted(keys)
+    async with database.transaction() as connection:
+        rows = await connection.fetch(_TELL_PLACED, [key.tenant for key in ordered], [key.meeting_id for key in ordered])
+    return {MeetingKey(row["tenant"], row["meeting_id"]) for row in rows if not row["is_told"]}
 
 
 def _callbacks_of(said: Said) -> dict[str, dict[str, str]]:

@@ -21,7 +21,8 @@ _LOCK = """
     FROM servers WHERE id = ANY($1::text[]) ORDER BY id FOR UPDATE
 """
 
-# Rows are judged by a snapshot and changed under a condition of their own, so that what changed meanwhile is judged again.
+# Rows are judged by a snapshot and changed under a condition of their own, so that what changed meanwhile is judged again. A
+# meeting about as young as the last poll is news in any case: whoever placed it may have died before it told of it.
 _RECORD = f"""
     WITH r AS MATERIALIZED (
         SELECT * FROM unnest($4::text[], $5::text[], $6::text[], $7::int[]) AS r(server_id, host_id, internal_id, users)
@@ -31,9 +32,11 @@ _RECORD = f"""
             extract(epoch FROM now() - m.created_at)::float8 AS age,
             now() - make_interval(secs => p.elapsed + $3::float8) AS quiet_since,
             r.host_id IS NOT NULL AS listed, r.internal_id AS listed_id, r.users AS listed_users,
-            m.internal_id IS DISTINCT FROM r.internal_id OR m.state NOT IN ('live', 'ending') AS is_news,
+            m.internal_id IS DISTINCT FROM r.internal_id OR m.state NOT IN ('live', 'ending')
+                OR m.created_at > s.last_poll - make_interval(secs => $3::float8) AS is_news,
             m.attempted_at
         FROM unnest($1::text[], $2::float8[]) AS p(server_id, elapsed)
+        JOIN servers s ON s.id = p.server_id
         JOIN meetings m ON m.server_id = p.server_id
         LEFT JOIN r ON r.host_id = m.host_id AND r.server_id = m.server_id
     ),

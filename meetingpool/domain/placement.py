@@ -73,11 +73,11 @@ def choose_server(
     of the tenant. Raises NoServerWithTag or NoServerAvailable.
     """
     open_servers = [server for server in servers if server.takes_new_meetings and server.id not in avoid]
-    candidates = [server for server in open_servers if request.accepts(server)]
+    candidates = list(filter(request.accepts, open_servers))
     if not candidates and request.required:
         raise NoServerWithTag
     if not candidates:
-        candidates = [server for server in open_servers if request.accepts_instead(server)]
+        candidates = list(filter(request.accepts_instead, open_servers))
     if not candidates:
         raise NoServerAvailable
     return _least_loaded(candidates, load_of, rng)
@@ -90,7 +90,8 @@ def _has_any(server: Server, tags: frozenset[str]) -> bool:
 def _least_loaded(candidates: list[Server], load_of: Callable[[Server], float], rng: random.Random) -> Choice:
     loads = [load_of(server) for server in candidates]
     least = min(loads)
-    tied = [index for index, load in enumerate(loads) if load == least]
-    chosen = rng.choice(tied)
-    others = [load for index, load in enumerate(loads) if index != chosen]
-    return Choice(candidates[chosen], min(others, default=float("inf")))
+    chosen = rng.choice([index for index, load in enumerate(loads) if load == least])
+    # What is left is the load of the others, which nobody needs in their order.
+    loads[chosen] = loads[-1]
+    loads.pop()
+    return Choice(candidates[chosen], min(loads, default=float("inf")))

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import replace
 from hashlib import sha1
 
-from meetingpool.domain.meetings import Meeting, MeetingKey
+from meetingpool.domain.meetings import Meeting, MeetingKey, MeetingState
 from meetingpool.domain.placement import Choice, NoServerAvailable, TagRequest, choose_server
 from meetingpool.domain.servers import AdminState, Health, Server, ServerId
 
@@ -82,9 +82,9 @@ class Pool:
         self._refusing.discard(server_id)
 
     def put_meeting(self, meeting: Meeting, host_id: str) -> None:
-        """Adds or changes a meeting, unless what is known is of a later generation."""
+        """Adds or changes a meeting, unless what is known is newer: of a later generation, or more than a reservation already."""
         known = self.meetings.get(meeting.key)
-        if known and known.generation > meeting.generation:
+        if known and _is_newer(known, meeting):
             return
         if known:
             self._by_host_id.pop((known.server_id, host_id), None)
@@ -151,3 +151,10 @@ class Pool:
         # The number may have been given to another meeting meanwhile.
         if meeting.voice_bridge and self._by_bridge.get(meeting.voice_bridge) == meeting.key:
             del self._by_bridge[meeting.voice_bridge]
+
+
+def _is_newer(known: Meeting, told: Meeting) -> bool:
+    # What a process wrote itself it knows before it is told of it.
+    if known.generation == told.generation:
+        return told.state is MeetingState.RESERVING and known.state is not MeetingState.RESERVING
+    return known.generation > told.generation

@@ -37,6 +37,7 @@ from meetingpool.domain.voice_bridges import new_voice_bridge
 from meetingpool.logs import get_logger
 from meetingpool.operations.callback_addresses import callable_addresses
 from meetingpool.operations.end_meeting import EndFailed, end_unused
+from meetingpool.operations.news import News
 from meetingpool.operations.recent_creates import RecentCreates
 from meetingpool.operations.record_polls import GRACE
 from meetingpool.outward.targets import NOTHING_ALLOWED, AllowList
@@ -84,7 +85,7 @@ class MeetingPlacer:
     """Places meetings for one process. `expected_users`: counted on a server for a meeting that nobody has joined yet.
 
     `callback_key` signs the addresses that servers call back; `callback_allow`: where front ends' addresses may lead although it
-    is not out in the world; `secrets_rng` makes up what nobody may guess.
+    is not out in the world; `news` tells other processes of what was placed; `secrets_rng` makes up what nobody may guess.
     """
 
     database: Database
@@ -99,6 +100,7 @@ class MeetingPlacer:
     voice_bridge_length: int = 9
     secrets_rng: random.Random = field(default_factory=random.SystemRandom)
     recent: RecentCreates = field(default_factory=RecentCreates)
+    news: News
 
     async def create(self, create: Create) -> Answer:
         """The answer of the server that has the meeting, or took it now.
@@ -178,7 +180,10 @@ class MeetingPlacer:
         )
         said = Said(parameters=parameters, callbacks=self._callbacks(create.key, create.parameters))
         limit = create.tenant.max_meetings
-        return await self._place(create.tags, avoid, partial(creates.reserve, key=create.key, said=said, max_meetings=limit))
+        place = partial(creates.reserve, key=create.key, said=said, max_meetings=limit)
+        attempt = await self._place(create.tags, avoid, place)
+        self.news.add(create.key)
+        return attempt
 
     def _callbacks(self, key: MeetingKey, parameters: Parameters) -> dict[str, str]:
         return callable_addresses(key, parameters, self.callback_allow)
@@ -368,6 +373,8 @@ class MeetingPlacer:
         if meeting is None:
             await self._give_up_overtaken(attempt, answer, internal_id)
             raise CreateFailed
+        if attempt.meeting.state is MeetingState.RESERVING:
+            self.news.add(meeting.key)
         self.pool.put_meeting(meeting, host_id_of(meeting.key))
         self.recent.update(replace(attempt, meeting=meeting, parameters=learnt or attempt.parameters))
 

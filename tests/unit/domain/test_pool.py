@@ -1,3 +1,4 @@
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -209,6 +210,14 @@ def test_meeting_of_a_stranger_is_nobodys() -> None:
 
     assert pool.meeting_on(A, "room") is None
     assert pool.meeting_on(B, HOST_ID) is None
+
+
+def test_a_reservation_that_is_told_of_late_does_not_replace_the_meeting() -> None:
+    pool = pool_of(server(A))
+    live = replace(meeting(A), internal_id="internal")
+    pool.put_meeting(live, HOST_ID)
+    pool.put_meeting(replace(live, state=MeetingState.RESERVING, internal_id=None), HOST_ID)
+    assert pool.meetings[ROOM] == live
 
 
 @pytest.mark.parametrize(("generation", "is_forgotten"), [(1, False), (2, True), (3, True)])
