@@ -14,7 +14,7 @@ from meetingpool.database.engine import Database, Record, Statement
 from meetingpool.database.meetings import MEETING_COLUMNS, find_meeting, meeting_of
 from meetingpool.database.notifications import CHANNEL
 from meetingpool.database.tenants import count_meetings_of, lock_tenant
-from meetingpool.domain.meetings import Meeting, MeetingKey, host_id_of
+from meetingpool.domain.meetings import Meeting, MeetingKey, MeetingState, host_id_of
 from meetingpool.domain.repeats import MARK
 from meetingpool.domain.servers import ServerId
 
@@ -60,6 +60,27 @@ _TOUCH = f"""
     RETURNING {MEETING_COLUMNS}, attempted_at, extract(epoch FROM now() - earlier.before)::float8 AS quiet_for, parameters
 """
 
+_GIVEN = """
+    SELECT given.* FROM unnest($1::text[], $2::text[]{more}) AS given (tenant, meeting_id{names})
+    JOIN meetings USING (tenant, meeting_id)
+"""
+# Rows of several meetings, locked in their order; those that somebody holds are passed over, so that nobody waits in a circle.
+_HELD = """
+    SELECT tenant, meeting_id, attempted_at AS before FROM meetings
+    WHERE (tenant, meeting_id) IN (SELECT tenant, meeting_id FROM given)
+    ORDER BY tenant, meeting_id FOR UPDATE SKIP LOCKED
+"""
+_OF_HELD = "(meetings.tenant, meetings.meeting_id) = (held.tenant, held.meeting_id)"
+
+_TOUCH_ALL = f"""
+    WITH given AS MATERIALIZED ({_GIVEN.format(more="", names="")}),
+    held AS MATERIALIZED ({_HELD})
+    UPDATE meetings SET attempted_at = now(), open_attempts = open_attempts + (state = 'reserving')::int
+    FROM held WHERE {_OF_HELD}
+    RETURNING {", ".join("meetings." + column for column in MEETING_COLUMNS.split(", "))}, attempted_at,
+        extract(epoch FROM now() - held.before)::float8 AS quiet_for, parameters
+"""
+
 _MOVE = """
     WITH fit AS MATERIALIZED (
         SELECT id FROM servers WHERE id = $4 AND {open_to_new} AND load <= $6::float8 FOR UPDATE
@@ -98,15 +119,16 @@ _SERVER_IS_DEAD = "EXISTS (SELECT FROM servers s WHERE s.id = meetings.server_id
 _MOVE_REFUSED = _move("state = 'reserving' AND open_attempts = 1")
 _MOVE_GONE = _move(f"attempted_at = $8 AND ($9::boolean OR {_SERVER_IS_DEAD})")
 
+_CONFIRMED = """
+    state = CASE WHEN state = 'ending' AND internal_id = {told} THEN state ELSE 'live' END,
+    created_at = CASE WHEN internal_id <> {told} THEN now() ELSE created_at END,
+    users = CASE WHEN internal_id <> {told} THEN 0 ELSE users END,
+    internal_id = {told},
+    open_attempts = greatest(open_attempts - 1, 0),
+"""
 _CONFIRM = f"""
     WITH confirmed AS (
-        UPDATE meetings SET
-            state = CASE WHEN state = 'ending' AND internal_id = $4 THEN state ELSE 'live' END,
-            created_at = CASE WHEN internal_id <> $4 THEN now() ELSE created_at END,
-            users = CASE WHEN internal_id <> $4 THEN 0 ELSE users END,
-            internal_id = $4,
-            open_attempts = greatest(open_attempts - 1, 0),
-            parameters = coalesce($7::jsonb, parameters)
+        UPDATE meetings SET {_CONFIRMED.format(told="$4")} parameters = coalesce($7::jsonb, parameters)
         WHERE {_KEY} AND generation = $3
         RETURNING {MEETING_COLUMNS}
     )
@@ -114,6 +136,16 @@ _CONFIRM = f"""
         CASE WHEN $5 <> 'reserving' AND (state, internal_id) IS DISTINCT FROM ($5, $6)
             THEN {_notification("meetings", *_ITEM)} END AS told
     FROM confirmed
+"""
+
+# Of those that were only reserved, and of which the server made nothing up.
+_CONFIRM_ALL = f"""
+    WITH given AS MATERIALIZED ({_GIVEN.format(more=", $3::bigint[], $4::text[]", names=", told_generation, told_id")}),
+    held AS MATERIALIZED ({_HELD})
+    UPDATE meetings SET {_CONFIRMED.format(told="given.told_id").rstrip().rstrip(",")}
+    FROM held JOIN given USING (tenant, meeting_id)
+    WHERE {_OF_HELD} AND generation = given.told_generation
+    RETURNING {", ".join("meetings." + column for column in MEETING_COLUMNS.split(", "))}
 """
 
 _DESCRIBE = f"""
@@ -190,6 +222,23 @@ class Attempt:
     is_anew: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Confirmation:
+    """A server's word that it has the attempt's meeting, as `internal_id`.
+
+    `learnt`: the parameters with what the server made up, where that is news.
+    """
+
+    attempt: Attempt
+    internal_id: str
+    learnt: Mapping[str, str] | None = None
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is of a reservation, and says nothing but the id."""
+        return self.learnt is None and self.attempt.meeting.state is MeetingState.RESERVING
+
+
 class Unplaced(Exception):
     """The server did not take the meeting: it is no longer open to new ones, or no longer the least loaded."""
 
@@ -252,14 +301,13 @@ async def _reserve(run: Statement, wanted: Reservation, key: MeetingKey, said: S
 async def touch(database: Database, key: MeetingKey) -> Attempt | None:
     """Begins another create of a meeting that has a server. None when there is no such meeting."""
     row = await database.statement(_TOUCH, *key)
-    if row is None:
-        return None
-    return Attempt(
-        meeting=meeting_of(row),
-        attempted_at=row["attempted_at"],
-        quiet_for=row["quiet_for"],
-        parameters=row["parameters"],
-    )
+    return None if row is None else _touched(row)
+
+
+async def touch_all(database: Database, keys: Collection[MeetingKey]) -> dict[MeetingKey, Attempt]:
+    """As `touch`, for several meetings. Those that have no server, and those whose rows somebody holds, are not in the answer."""
+    rows = await database.rows(_TOUCH_ALL, [key.tenant for key in keys], [key.meeting_id for key in keys])
+    return {attempt.meeting.key: attempt for attempt in map(_touched, rows)}
 
 
 async def move_refused(database: Database, wanted: Reservation, *, attempt: Attempt, said: Said) -> Attempt:
@@ -287,16 +335,12 @@ async def describe(database: Database, attempt: Attempt, said: Said) -> None:
     await database.statement(_DESCRIBE, *known.key, known.generation, dict(said.parameters), _callbacks_of(said))
 
 
-async def confirm(
-    database: Database, attempt: Attempt, internal_id: str, *, learnt: Mapping[str, str] | None = None
-) -> Meeting | None:
-    """The server has the meeting, as `internal_id`. None when the meeting is no longer this attempt's.
+async def confirm(database: Database, confirmation: Confirmation) -> Meeting | None:
+    """The meeting as it is now; None when it is no longer the attempt's.
 
     Of a meeting that was only reserved, others are to be told by `tell_placed`.
-
-    `learnt`: the parameters with what the server made up, where that is news.
     """
-    known = attempt.meeting
+    known, internal_id, learnt = confirmation.attempt.meeting, confirmation.internal_id, confirmation.learnt
     row = await database.statement(
         _CONFIRM,
         *known.key,
@@ -307,6 +351,22 @@ async def confirm(
         dict(learnt) if learnt else None,
     )
     return meeting_of(row) if row else None
+
+
+async def confirm_all(database: Database, confirmations: Collection[Confirmation]) -> dict[MeetingKey, Meeting]:
+    """As `confirm`, for several reservations of which nothing was learnt.
+
+    Those that are no longer the attempt's, and those whose rows somebody holds, are not in the answer.
+    """
+    known = [confirmation.attempt.meeting for confirmation in confirmations]
+    rows = await database.rows(
+        _CONFIRM_ALL,
+        [meeting.key.tenant for meeting in known],
+        [meeting.key.meeting_id for meeting in known],
+        [meeting.generation for meeting in known],
+        [confirmation.internal_id for confirmation in confirmations],
+    )
+    return {meeting.key: meeting for meeting in map(meeting_of, rows)}
 
 
 async def withdraw(database: Database, attempt: Attempt) -> bool:
@@ -321,8 +381,7 @@ async def tell_placed(database: Database, keys: Collection[MeetingKey]) -> set[M
     Their rows are held meanwhile, so that whatever changes them is told of later than this.
     """
     ordered = sorted(keys)
-    async with database.transaction() as connection:
-        rows = await connection.fetch(_TELL_PLACED, [key.tenant for key in ordered], [key.meeting_id for key in ordered])
+    rows = await database.rows(_TELL_PLACED, [key.tenant for key in ordered], [key.meeting_id for key in ordered])
     return {MeetingKey(row["tenant"], row["meeting_id"]) for row in rows if not row["is_told"]}
 
 
@@ -339,6 +398,15 @@ def _move_arguments(wanted: Reservation, attempt: Attempt, said: Said) -> tuple[
         wanted.expected,
         wanted.ceiling,
         _callbacks_of(said),
+    )
+
+
+def _touched(row: Record) -> Attempt:
+    return Attempt(
+        meeting=meeting_of(row),
+        attempted_at=row["attempted_at"],
+        quiet_for=row["quiet_for"],
+        parameters=row["parameters"],
     )
 
 

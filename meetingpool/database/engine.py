@@ -6,7 +6,7 @@ are ours, word by word, so that what is locked, and in which order, can be read.
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import TypeAlias
@@ -68,6 +68,12 @@ class Database:
         async with _Lent(self) as connection:
             row: Record | None = await connection.fetchrow(statement, *arguments)
             return row
+
+    async def rows(self, statement: str, *arguments: object) -> Sequence[Record]:
+        """All rows of one statement, as `statement`."""
+        async with _Lent(self) as connection:
+            rows: Sequence[Record] = await connection.fetch(statement, *arguments)
+            return rows
 
     @property
     def checked_out(self) -> int:

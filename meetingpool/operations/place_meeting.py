@@ -23,11 +23,11 @@ from meetingpool.bbb.lrs import lrs_payload
 from meetingpool.bbb.meetings import GENERATION_METADATA
 from meetingpool.clock import Clock
 from meetingpool.database import creates, meetings
-from meetingpool.database.creates import Attempt, MeetingTaken, Reservation, Said, Unplaced
+from meetingpool.database.creates import Attempt, Confirmation, MeetingTaken, Reservation, Said, Unplaced
 from meetingpool.database.engine import Database, DatabaseUnavailable
 from meetingpool.database.servers import server_status
 from meetingpool.domain.callbacks import MARK_BITS, CallbackKind, callback_path, with_own_addresses
-from meetingpool.domain.meetings import DEFAULT_TENANT, MeetingKey, MeetingState, host_id_of
+from meetingpool.domain.meetings import DEFAULT_TENANT, Meeting, MeetingKey, MeetingState, host_id_of
 from meetingpool.domain.placement import Choice, NoServerAvailable, TagRequest
 from meetingpool.domain.pool import Pool
 from meetingpool.domain.repeats import MARK, PASSWORDS, first_said, said_again, said_anew, says_other, to_remember
@@ -40,6 +40,7 @@ from meetingpool.operations.end_meeting import EndFailed, end_unused
 from meetingpool.operations.news import News
 from meetingpool.operations.recent_creates import RecentCreates
 from meetingpool.operations.record_polls import GRACE
+from meetingpool.operations.together import Together
 from meetingpool.outward.targets import NOTHING_ALLOWED, AllowList
 
 # Losing a race costs one round trip; whoever loses this often takes the least loaded server as it is.
@@ -80,7 +81,7 @@ class Create:
     lrs: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class MeetingPlacer:
     """Places meetings for one process. `expected_users`: counted on a server for a meeting that nobody has joined yet.
 
@@ -101,6 +102,13 @@ class MeetingPlacer:
     secrets_rng: random.Random = field(default_factory=random.SystemRandom)
     recent: RecentCreates = field(default_factory=RecentCreates)
     news: News
+    touches: Together[MeetingKey, MeetingKey, Attempt | None] = field(init=False)
+    confirmations: Together[MeetingKey, Confirmation, Meeting | None] = field(init=False)
+
+    def __post_init__(self) -> None:
+        database = self.database
+        self.touches = Together(partial(creates.touch_all, database), partial(creates.touch, database))
+        self.confirmations = Together(partial(creates.confirm_all, database), partial(creates.confirm, database))
 
     async def create(self, create: Create) -> Answer:
         """The answer of the server that has the meeting, or took it now.
@@ -159,7 +167,7 @@ class MeetingPlacer:
                 # It may have been taken by another meeting.
                 bridge = None
             began = self.clock.monotonic()
-            attempt = await creates.touch(self.database, create.key)
+            attempt = await self.touches.ask(create.key, create.key)
             if attempt is None:
                 self._forget(create.key)
                 continue
@@ -365,7 +373,7 @@ class MeetingPlacer:
     async def _confirm(self, attempt: Attempt, answer: Answer, internal_id: str, learnt: Parameters | None) -> None:
         """Writes that the server has the meeting, known or new. Raises CreateFailed when it is no longer that server's."""
         try:
-            meeting = await creates.confirm(self.database, attempt, internal_id, learnt=learnt)
+            meeting = await self._confirmed(Confirmation(attempt=attempt, internal_id=internal_id, learnt=learnt))
         except DatabaseUnavailable:
             # The reservation is committed and names this server; the next poll finds the meeting there.
             log.warning("create_not_confirmed", meeting=attempt.meeting.key.meeting_id, server=attempt.meeting.server_id)
@@ -377,6 +385,11 @@ class MeetingPlacer:
             self.news.add(meeting.key)
         self.pool.put_meeting(meeting, host_id_of(meeting.key))
         self.recent.update(replace(attempt, meeting=meeting, parameters=learnt or attempt.parameters))
+
+    async def _confirmed(self, confirmation: Confirmation) -> Meeting | None:
+        if confirmation.is_plain:
+            return await self.confirmations.ask(confirmation.attempt.meeting.key, confirmation)
+        return await creates.confirm(self.database, confirmation)
 
     async def _give_up_overtaken(self, attempt: Attempt, answer: Answer, internal_id: str) -> None:
         """The server was given up while it was answering: the meeting is not ours to announce."""
