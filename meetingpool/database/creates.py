@@ -60,25 +60,30 @@ _TOUCH = f"""
     RETURNING {MEETING_COLUMNS}, attempted_at, extract(epoch FROM now() - earlier.before)::float8 AS quiet_for, parameters
 """
 
-_GIVEN = """
-    SELECT given.* FROM unnest($1::text[], $2::text[]{more}) AS given (tenant, meeting_id{names})
-    JOIN meetings USING (tenant, meeting_id)
-"""
-# Rows of several meetings, locked in their order; those that somebody holds are passed over, so that nobody waits in a circle.
+# Rows of several meetings, each found by its key however many there are, and locked in their order; those that somebody holds are
+# passed over, so that nobody waits in a circle.
 _HELD = """
-    SELECT tenant, meeting_id, attempted_at AS before FROM meetings
-    WHERE (tenant, meeting_id) IN (SELECT tenant, meeting_id FROM given)
-    ORDER BY tenant, meeting_id FOR UPDATE SKIP LOCKED
+    SELECT given.*, held.* FROM (
+        SELECT * FROM unnest($1::text[], $2::text[]{more}) AS _ (given_tenant, given_id{names}) ORDER BY given_tenant, given_id
+    ) AS given CROSS JOIN LATERAL (
+        SELECT {columns} FROM meetings WHERE tenant = given_tenant AND meeting_id = given_id {lock} SKIP LOCKED
+    ) AS held
 """
-_OF_HELD = "(meetings.tenant, meetings.meeting_id) = (held.tenant, held.meeting_id)"
+
+
+def _held(columns: str, lock: str, **given: str) -> str:
+    """`given`: names of further parameters from $3 on, with their types."""
+    more = "".join(f", ${number}::{kind}[]" for number, kind in enumerate(given.values(), 3))
+    return _HELD.format(columns=columns, lock=lock, more=more, names="".join(f", {name}" for name in given))
+
+
+_MEETING = ", ".join(f"meetings.{column}" for column in MEETING_COLUMNS.split(", "))
 
 _TOUCH_ALL = f"""
-    WITH given AS MATERIALIZED ({_GIVEN.format(more="", names="")}),
-    held AS MATERIALIZED ({_HELD})
+    WITH held AS MATERIALIZED ({_held("ctid AS place, attempted_at AS before", "FOR UPDATE")})
     UPDATE meetings SET attempted_at = now(), open_attempts = open_attempts + (state = 'reserving')::int
-    FROM held WHERE {_OF_HELD}
-    RETURNING {", ".join("meetings." + column for column in MEETING_COLUMNS.split(", "))}, attempted_at,
-        extract(epoch FROM now() - held.before)::float8 AS quiet_for, parameters
+    FROM held WHERE meetings.ctid = held.place
+    RETURNING {_MEETING}, attempted_at, extract(epoch FROM now() - held.before)::float8 AS quiet_for, parameters
 """
 
 _MOVE = """
@@ -140,12 +145,10 @@ _CONFIRM = f"""
 
 # Of those that were only reserved, and of which the server made nothing up.
 _CONFIRM_ALL = f"""
-    WITH given AS MATERIALIZED ({_GIVEN.format(more=", $3::bigint[], $4::text[]", names=", told_generation, told_id")}),
-    held AS MATERIALIZED ({_HELD})
-    UPDATE meetings SET {_CONFIRMED.format(told="given.told_id").rstrip().rstrip(",")}
-    FROM held JOIN given USING (tenant, meeting_id)
-    WHERE {_OF_HELD} AND generation = given.told_generation
-    RETURNING {", ".join("meetings." + column for column in MEETING_COLUMNS.split(", "))}
+    WITH held AS MATERIALIZED ({_held("ctid AS place", "FOR UPDATE", told_generation="bigint", told_id="text")})
+    UPDATE meetings SET {_CONFIRMED.format(told="held.told_id").rstrip().rstrip(",")}
+    FROM held WHERE meetings.ctid = held.place AND generation = held.told_generation
+    RETURNING {_MEETING}
 """
 
 _DESCRIBE = f"""
@@ -169,19 +172,13 @@ _WITHDRAW = f"""
 """
 
 _TELL_PLACED = f"""
-    WITH wanted AS MATERIALIZED (
-        SELECT tenant, meeting_id FROM meetings
-        JOIN unnest($1::text[], $2::text[]) AS given (tenant, meeting_id) USING (tenant, meeting_id)
-    ),
-    held AS MATERIALIZED (
-        SELECT {", ".join(_ITEM)} FROM meetings WHERE (tenant, meeting_id) IN (SELECT tenant, meeting_id FROM wanted)
-        ORDER BY tenant, meeting_id FOR SHARE SKIP LOCKED
-    ),
-    told AS MATERIALIZED (
+    WITH told AS MATERIALIZED (
         SELECT tenant, meeting_id, {_notification("placed", *_ITEM, "servers.load")}
-        FROM held JOIN servers ON servers.id = held.server_id
+        FROM ({_held(", ".join(_ITEM), "FOR SHARE")}) AS held JOIN servers ON servers.id = held.server_id
     )
-    SELECT tenant, meeting_id, told IS NOT NULL AS is_told FROM wanted LEFT JOIN told USING (tenant, meeting_id)
+    SELECT tenant, meeting_id FROM unnest($1::text[], $2::text[]) AS given (tenant, meeting_id)
+    WHERE (tenant, meeting_id) NOT IN (SELECT tenant, meeting_id FROM told)
+        AND EXISTS (SELECT FROM meetings WHERE (meetings.tenant, meetings.meeting_id) = (given.tenant, given.meeting_id))
 """
 
 
@@ -380,9 +377,8 @@ async def tell_placed(database: Database, keys: Collection[MeetingKey]) -> set[M
 
     Their rows are held meanwhile, so that whatever changes them is told of later than this.
     """
-    ordered = sorted(keys)
-    rows = await database.rows(_TELL_PLACED, [key.tenant for key in ordered], [key.meeting_id for key in ordered])
-    return {MeetingKey(row["tenant"], row["meeting_id"]) for row in rows if not row["is_told"]}
+    rows = await database.rows(_TELL_PLACED, [key.tenant for key in keys], [key.meeting_id for key in keys])
+    return {MeetingKey(row["tenant"], row["meeting_id"]) for row in rows}
 
 
 def _callbacks_of(said: Said) -> dict[str, dict[str, str]]:

@@ -42,6 +42,7 @@ class Database:
     def __init__(self, url: str, *, name: str, pool_size: int = 5) -> None:
         self.url = url
         self.name = name
+        self._size = pool_size
         self._pool = asyncpg.create_pool(
             plain_url(url),
             min_size=0,
@@ -92,7 +93,7 @@ class Database:
         if not self._is_open:
             await self._open()
         # A time-out costs a task; whoever finds a connection free needs none.
-        patience = None if self._pool.get_idle_size() else POOL_TIMEOUT
+        patience = None if self.callers <= self._size else POOL_TIMEOUT
         return await self._pool.acquire(timeout=patience)
 
     async def release(self, connection: Connection) -> None:
