@@ -43,6 +43,7 @@ def calls_table(calls: CallCosts) -> str:
         *(f"\n{cost.name}: {cost.first_error}" for cost in calls.costs if cost.errors),
         "",
         _beyond("memory of the gateway in MB", f"{calls.memory / 1e6:.0f}", "at most 60", met=calls.memory <= GOAL_MEMORY),
+        f"the same after a rush of new meetings: {calls.memory_after_rush / 1e6:.0f}",
         _beyond(
             f"rate beside {CLIENTS} clients of a hung server, of the rate without them",
             f"{calls.beside_hung:.0%}",
@@ -93,6 +94,7 @@ def calls_json(calls: CallCosts) -> dict[str, Any]:
     return {
         "bare_route": calls.bare,
         "memory": calls.memory,
+        "memory_after_rush": calls.memory_after_rush,
         "beside_hung": calls.beside_hung,
         "calls": [
             {

@@ -5,6 +5,7 @@ finishes what is under way.
 """
 
 import asyncio
+import gc
 import socket
 import sys
 from types import FrameType
@@ -38,6 +39,9 @@ class DrainingServer(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        # All that is there by now stays: the collector need not look through it again and again.
+        gc.collect()
+        gc.freeze()
         get_logger().info("listening", address="{}:{}".format(*self._listener.getsockname()[:2]))
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:

@@ -123,8 +123,12 @@ class PoolView:
     def _meeting_changed(self, item: list[Any]) -> None:
         tenant, meeting_id, server_id, generation, state, internal_id, voice_bridge = item
         key = MeetingKey(tenant, meeting_id)
+        known = self.pool.meetings.get(key)
+        if known and item[2:] == [known.server_id, known.generation, known.state, known.internal_id, known.voice_bridge]:
+            # Told of what it wrote itself, a process knows more: when the meeting began, and who is there.
+            return
         meeting = Meeting(
-            key=key,
+            key=known.key if known else key,
             server_id=ServerId(server_id),
             generation=generation,
             state=MeetingState(state),

@@ -15,7 +15,7 @@ from meetingpool.domain.placement import Choice, NoServerAvailable, TagRequest, 
 from meetingpool.domain.servers import AdminState, Health, Server, ServerId
 
 # So many meetings that are over are still known by their internal ids: what servers tell of them last comes late.
-REMEMBERED = 10_000
+REMEMBERED = 2_000
 
 
 class Pool:

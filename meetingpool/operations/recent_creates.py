@@ -4,6 +4,9 @@ from meetingpool.database.creates import Attempt
 from meetingpool.domain.meetings import MeetingKey
 from meetingpool.operations.record_polls import TOUCH_LASTS
 
+# More in five seconds is a rush, in which older ones are written down again when they are repeated.
+MAX_KEPT = 1_000
+
 
 class RecentCreates:
     """Attempts by their meetings, each with the time from which it counts."""
@@ -25,7 +28,7 @@ class RecentCreates:
         self._begun.pop(key, None)
         self._begun[key] = (began, attempt)
         # They stand in the order in which they began, so what is too old is in front.
-        while (oldest := next(iter(self._begun.items())))[1][0] < began - TOUCH_LASTS:
+        while (oldest := next(iter(self._begun.items())))[1][0] < began - TOUCH_LASTS or len(self._begun) > MAX_KEPT:
             del self._begun[oldest[0]]
 
     def update(self, attempt: Attempt) -> None:
