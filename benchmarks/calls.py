@@ -35,8 +35,8 @@ PathOf = Callable[[int], str]
 class Call:
     """One row of the table. `path` of the n-th request; `share` of the usual number of requests; `goal` for the ratio, if any.
 
-    `fresh`: asked of the gateway whose answers serve again for a second; `is_rush`: it makes or ends thousands of meetings, and is
-    measured when what is about known meetings has been.
+    `fresh`: asked of the gateway whose answers serve again for a second; `is_rush`: it makes or ends thousands of meetings,
+    and is measured when what is about known meetings has been.
     """
 
     name: str
