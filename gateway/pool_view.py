@@ -207,7 +207,7 @@ class PoolView:
             return
         joining = self._joining.copy()
         async with self._database.transaction() as connection:
-            if joining:
-                await add_joins(connection, joining)
+            written = await add_joins(connection, joining) if joining else set()
             self._people = await people_of(connection, limited)
-        self._joining -= joining
+        left = {key for key in joining.keys() - written if key in self.pool.meetings}
+        self._joining -= Counter({key: joined for key, joined in joining.items() if key not in left})

@@ -98,7 +98,7 @@ _LOST = f"""
     UPDATE meetings SET state = 'lost' WHERE server_id = ANY($1::text[]) AND state <> 'lost' RETURNING {MEETING_COLUMNS}
 """
 
-# People who were sent to meetings count until a poll sees them. A meeting that a poll is writing now is left to it.
+# People who were sent to meetings count until a poll sees them. A meeting that somebody is writing now is left for the next time.
 _ADD_JOINS = """
     WITH free AS MATERIALIZED (
         SELECT m.tenant, m.meeting_id, p.joining
@@ -108,6 +108,7 @@ _ADD_JOINS = """
     )
     UPDATE meetings m SET joining = m.joining + free.joining FROM free
     WHERE (m.tenant, m.meeting_id) = (free.tenant, free.meeting_id)
+    RETURNING m.tenant, m.meeting_id
 """
 
 _ADD_LOADS = """
@@ -265,8 +266,9 @@ async def add_loads(connection: Connection, loads: dict[ServerId, float]) -> dic
     return {ServerId(row["id"]): row["load"] for row in rows}
 
 
-async def add_joins(connection: Connection, joins: Mapping[MeetingKey, int]) -> None:
-    """Adds how many people were sent to meetings since the last time."""
+async def add_joins(connection: Connection, joins: Mapping[MeetingKey, int]) -> set[MeetingKey]:
+    """Adds how many people were sent to meetings since the last time. Returns the meetings that nobody was writing meanwhile."""
     ordered = dict(sorted(joins.items()))
     tenants, meeting_ids = [key.tenant for key in ordered], [key.meeting_id for key in ordered]
-    await connection.execute(_ADD_JOINS, tenants, meeting_ids, list(ordered.values()))
+    rows = await connection.fetch(_ADD_JOINS, tenants, meeting_ids, list(ordered.values()))
+    return {MeetingKey(row["tenant"], row["meeting_id"]) for row in rows}

@@ -30,6 +30,7 @@ class Pool:
         self.meetings: dict[MeetingKey, Meeting] = {}
         self._by_host_id: dict[tuple[ServerId, str], MeetingKey] = {}
         self._by_bridge: dict[str, MeetingKey] = {}
+        self._gone: dict[MeetingKey, int] = {}
         self._by_internal_id: dict[tuple[ServerId, str], MeetingKey] = {}
         self._promised: dict[ServerId, float] = {}
         self._refusing: set[ServerId] = set()
@@ -62,6 +63,7 @@ class Pool:
 
     def replace_meetings(self, meetings: Iterable[tuple[Meeting, str]]) -> None:
         """Takes the given meetings, each with its host id, for all there are."""
+        self._gone.clear()
         self.meetings.clear()
         self._by_host_id.clear()
         self._by_bridge.clear()
@@ -82,9 +84,9 @@ class Pool:
         self._refusing.discard(server_id)
 
     def put_meeting(self, meeting: Meeting, host_id: str) -> None:
-        """Adds or changes a meeting, unless what is known is newer: of a later generation, or more than a reservation already."""
+        """Adds or changes a meeting, unless what is known is newer. That it is over may be known before that it began."""
         known = self.meetings.get(meeting.key)
-        if known and _is_newer(known, meeting):
+        if meeting.generation <= self._gone.get(meeting.key, 0) or (known and _is_newer(known, meeting)):
             return
         if known:
             self._by_host_id.pop((known.server_id, host_id), None)
@@ -100,6 +102,9 @@ class Pool:
 
     def forget_meeting(self, key: MeetingKey, generation: int, host_id: str) -> None:
         """Drops a meeting, unless it has been created again since."""
+        self._gone[key] = max(generation, self._gone.pop(key, 0))
+        if len(self._gone) > REMEMBERED:
+            del self._gone[next(iter(self._gone))]
         known = self.meetings.get(key)
         if known and known.generation <= generation:
             del self.meetings[key]
@@ -154,7 +159,9 @@ class Pool:
 
 
 def _is_newer(known: Meeting, told: Meeting) -> bool:
-    # What a process wrote itself it knows before it is told of it.
-    if known.generation == told.generation:
-        return told.state is MeetingState.RESERVING and known.state is not MeetingState.RESERVING
-    return known.generation > told.generation
+    # What a process wrote itself it knows before it is told of it, and what others wrote next it may be told before its answer.
+    if known.generation != told.generation:
+        return known.generation > told.generation
+    was_reserved = told.state is MeetingState.RESERVING and known.state is not MeetingState.RESERVING
+    was_live = told.state is MeetingState.LIVE and known.state is MeetingState.ENDING and told.internal_id == known.internal_id
+    return was_reserved or was_live

@@ -5,11 +5,13 @@ the database when they are asked for it, and the next poll of its server tells t
 """
 
 import asyncio
-from contextlib import suppress
 
 from meetingpool.database.creates import tell_placed
 from meetingpool.database.engine import Database, DatabaseUnavailable
 from meetingpool.domain.meetings import MeetingKey
+from meetingpool.logs import get_logger
+
+log = get_logger()
 
 # Seconds between two tellings: what is placed meanwhile goes together.
 PAUSE = 0.01
@@ -45,10 +47,14 @@ class News:
         self._woken.clear()
         left = keys
         try:
-            with suppress(DatabaseUnavailable):
-                left = await tell_placed(self._database, keys) if keys else set()
-                return True
+            left = await tell_placed(self._database, keys) if keys else set()
+        except DatabaseUnavailable:
             return False
+        except Exception:
+            # The next polls tell of them.
+            log.exception("news_not_told", meetings=len(keys))
+            left = set()
         finally:
             for key in left:
                 self.add(key)
+        return True

@@ -20,7 +20,7 @@ from meetingpool.bbb.answers import Answer
 from meetingpool.bbb.client import Body, Client
 from meetingpool.bbb.errors import NothingSent, OutcomeUnknown, RequestRejected, SecretRefused, ServerFailure
 from meetingpool.bbb.lrs import lrs_payload
-from meetingpool.bbb.meetings import GENERATION_METADATA
+from meetingpool.bbb.meetings import GENERATION_METADATA, MAX_ID_LENGTH
 from meetingpool.clock import Clock
 from meetingpool.database import creates, meetings
 from meetingpool.database.creates import Attempt, Confirmation, MeetingTaken, Reservation, Said, Unplaced
@@ -166,10 +166,11 @@ class MeetingPlacer:
                     return await self._reserve(create, avoid, bridge)
                 # It may have been taken by another meeting.
                 bridge = None
-            began = self.clock.monotonic()
+            began, known = self.clock.monotonic(), self.pool.meetings.get(create.key)
             attempt = await self.touches.ask(create.key, create.key)
             if attempt is None:
-                self._forget(create.key)
+                if known:
+                    self.pool.forget_meeting(create.key, known.generation, host_id_of(create.key))
                 continue
             self.pool.put_meeting(attempt.meeting, host_id_of(create.key))
             self.recent.note(attempt, began)
@@ -362,6 +363,9 @@ class MeetingPlacer:
         internal_id = answer.text("internalMeetingID")
         if _is_refusal(answer):
             await self._withdraw(attempt)
+        elif internal_id and len(internal_id) > MAX_ID_LENGTH:
+            await self._pin(attempt, OutcomeUnknown("the internal id of the meeting is too long"))
+            raise CreateFailed
         elif internal_id:
             # The server made up what nobody gave.
             said = to_remember(sent) | {name: given for name in PASSWORDS if (given := answer.text(name))}
@@ -428,10 +432,6 @@ class MeetingPlacer:
         dropped = await creates.withdraw(self.database, attempt)
         if dropped:
             self.pool.forget_meeting(attempt.meeting.key, attempt.meeting.generation, host_id_of(attempt.meeting.key))
-
-    def _forget(self, key: MeetingKey) -> None:
-        if known := self.pool.meetings.get(key):
-            self.pool.forget_meeting(key, known.generation, host_id_of(key))
 
     def _server_of(self, attempt: Attempt) -> Server:
         server = self.pool.servers.get(attempt.meeting.server_id)

@@ -55,6 +55,10 @@ class Together(Generic[Key, Asked, Answered]):
         wanted = {key: each for key, each in waiting.items() if not each[1].done()}
         try:
             found = await self._ask_all([asked for asked, _ in wanted.values()])
+        except asyncio.CancelledError:
+            for _, answer in wanted.values():
+                answer.cancel()
+            raise
         except Exception as error:  # noqa: BLE001
             for _, answer in wanted.values():
                 if not answer.done():
