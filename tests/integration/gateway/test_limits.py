@@ -90,16 +90,23 @@ async def test_wrong_checksums_of_an_address_are_one_line_in_the_log(pool: Runni
     assert "0" * 64 not in str(logs)
 
 
+async def until_callers_are(front_end: FrontEnd, number: int) -> None:
+    """Waits until so many use the database; others are told of what was created, after it was."""
+    async with asyncio.timeout(3):
+        while front_end.gateway.database.callers != number:
+            await asyncio.sleep(0.01)
+
+
 async def test_creates_beyond_what_may_wait_for_a_slow_database_are_refused_at_once(database_url: str) -> None:
     async with running_pool(database_url, max_requests=8) as pool, AsyncExitStack() as stack:
         front_end = await pool.front_end()
         assert succeeded(await front_end.create("known"))
+        await until_callers_are(front_end, 0)
         slow = await asyncpg.connect(plain_url(database_url))
         stack.push_async_callback(slow.close)
         await slow.execute("BEGIN; LOCK TABLE meetings, servers IN ACCESS EXCLUSIVE MODE")
         waiting = [asyncio.create_task(front_end.get("create", meetingID=f"room-{n}", name="A room")) for n in range(4)]
-        while front_end.gateway.database.callers < 4:
-            await asyncio.sleep(0.01)
+        await until_callers_are(front_end, 4)
         refused = await asyncio.wait_for(front_end.get("create", meetingID="too-many", name="A room"), 1)
         assert (refused.status_code, refused.headers["retry-after"]) == (503, "2")
         assert b"<messageKey>internalError</messageKey>" in refused.content
@@ -108,7 +115,4 @@ async def test_creates_beyond_what_may_wait_for_a_slow_database_are_refused_at_o
         await slow.execute("ROLLBACK")
         assert all(succeeded(read(answer)) for answer in await asyncio.gather(*waiting))
         assert succeeded(await front_end.create("too-many"))
-        # Others are told of what was created; then nobody uses a connection.
-        async with asyncio.timeout(5):
-            while front_end.gateway.database.callers:
-                await asyncio.sleep(0.01)
+        await until_callers_are(front_end, 0)
