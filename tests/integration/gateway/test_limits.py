@@ -11,6 +11,8 @@ import httpx
 import pytest
 
 from meetingpool.database.engine import plain_url
+from meetingpool.domain.meetings import MeetingState
+from tests.integration.gateway.test_pool_view import until
 from tests.logs import captured_logs
 from tests.pool import ENDPOINT, FrontEnd, RunningPool, key_of, read, running_pool, succeeded
 
@@ -91,7 +93,7 @@ async def test_wrong_checksums_of_an_address_are_one_line_in_the_log(pool: Runni
 
 
 async def until_callers_are(front_end: FrontEnd, number: int) -> None:
-    """Waits until so many use the database; others are told of what was created, after it was."""
+    """Waits until so many use the database: after a create, others are told of it."""
     async with asyncio.timeout(3):
         while front_end.gateway.database.callers != number:
             await asyncio.sleep(0.01)
@@ -100,8 +102,10 @@ async def until_callers_are(front_end: FrontEnd, number: int) -> None:
 async def test_creates_beyond_what_may_wait_for_a_slow_database_are_refused_at_once(database_url: str) -> None:
     async with running_pool(database_url, max_requests=8) as pool, AsyncExitStack() as stack:
         front_end = await pool.front_end()
-        assert succeeded(await front_end.create("known"))
-        await until_callers_are(front_end, 0)
+        # By another gateway, so that this one has nothing left to tell of it.
+        assert succeeded(await (await pool.front_end()).create("known"))
+        view = front_end.gateway.view.pool
+        await until(lambda: [meeting.state for meeting in view.meetings.values()] == [MeetingState.LIVE])
         slow = await asyncpg.connect(plain_url(database_url))
         stack.push_async_callback(slow.close)
         await slow.execute("BEGIN; LOCK TABLE meetings, servers IN ACCESS EXCLUSIVE MODE")
