@@ -144,6 +144,8 @@ async def test_an_event_that_fails_for_an_hour_is_given_up_and_the_next_waits(ca
 async def test_the_pauses_grow_while_an_event_fails(callbacks: CallbackPool) -> None:
     await hook_at(callbacks, callbacks.receiver.origin)
     await happen(callbacks, "one")
+    # Nobody is to send it before its attempts are what they are to be.
+    await callbacks.execute("UPDATE outbox SET next_attempt_at = now() + interval '1 hour'")
     async with delivering(callbacks.pool):
         for number, pause in enumerate((*EVENT_PAUSES[3:], EVENT_PAUSES[-1]), start=3):
             callbacks.receiver.answers.append(OOPS)
