@@ -27,9 +27,8 @@ def with_database(work: Callable[[Database, Settings], Awaitable[T]]) -> T:
 
 @contextmanager
 def database_url(settings: Settings) -> Iterator[str]:
-    """The URL of the database, which is there until the context ends. SIGTERM raises KeyboardInterrupt in it, as SIGINT does."""
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+    """The URL of the database, which is there until the context ends. It ends as well when SIGTERM comes."""
+    end_by_sigterm()
     if settings.database_url:
         yield settings.database_url
         return
@@ -49,6 +48,12 @@ async def upgrade_schema(url: str) -> None:
         await require_revision(database)
     finally:
         await database.close()
+
+
+def end_by_sigterm() -> None:
+    """From now on SIGTERM raises KeyboardInterrupt, as SIGINT does, so that contexts end well."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 @asynccontextmanager

@@ -18,7 +18,7 @@ from typing import Any
 
 import msgspec
 
-from admin.connection import database_url, upgrade_schema
+from admin.connection import database_url, end_by_sigterm, upgrade_schema
 from admin.output import until_interrupted
 from admin.refusals import Refused
 from admin.server_changes import poll_server
@@ -49,6 +49,7 @@ def run_demo() -> None:
     require_free_port(settings)
     logs = settings.data_dir / "logs"
     logs.mkdir(parents=True, exist_ok=True)
+    end_by_sigterm()
     with until_interrupted(), _alone_in(settings.data_dir), _own_logs(settings, logs), database_url(settings) as url:
         asyncio.run(upgrade_schema(url))
         asyncio.run(Demo(settings, url, logs).run())

@@ -12,7 +12,7 @@ from meetingpool.domain.meetings import MeetingKey, host_id_of
 from meetingpool.domain.parameters import apply_rules, first_filled, is_own_parameter
 from meetingpool.domain.placement import NoServerWithTag, TagRequest
 from meetingpool.domain.voice_bridges import is_usable
-from meetingpool.operations.place_meeting import SERVER_TAG, Create
+from meetingpool.operations.send_create import SERVER_TAG, Create
 
 
 async def create(gateway: Gateway, call: Call) -> Response:

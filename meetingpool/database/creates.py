@@ -1,12 +1,12 @@
 """The statements of a create: reserve a server, begin a repeat, move on, confirm, withdraw. Called by place_meeting.
 
 Each is one statement and a transaction of its own, since calls wait for it and every race between processes is decided in it.
-What makes wrong what others know is told to them in it; what is only new to them is told a moment later, by `tell_placed`, since
-transactions that notify are committed one by one. Locks are taken in the order tenants, servers, meetings, so that nobody waits
-in a circle.
+What makes wrong what others know is told to them in it; what is only new to them is told a moment later
+(`several_creates.py`), since transactions that notify are committed one by one. Locks are taken in the order tenants,
+servers, meetings, so that nobody waits in a circle.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -19,14 +19,15 @@ from meetingpool.domain.repeats import MARK
 from meetingpool.domain.servers import ServerId
 
 
-def _notification(kind: str, *columns: str) -> str:
+def notification(kind: str, *columns: str) -> str:
+    """The expression that tells all processes of one item of `kind`, made of `columns`."""
     item = f"json_build_array({', '.join(columns)})"
     payload = f"json_build_object('kind', '{kind}', 'items', json_build_array({item}))::text"
     return f"pg_notify('{CHANNEL}', {payload})"
 
 
 _KEY = "tenant = $1 AND meeting_id = $2"
-_ITEM = ("tenant", "meeting_id", "server_id", "generation", "state", "internal_id", "voice_bridge")
+ITEM = ("tenant", "meeting_id", "server_id", "generation", "state", "internal_id", "voice_bridge")
 _OPEN_TO_NEW = "admin_state = 'enabled' AND health IN ('online', 'suspect')"
 
 # The row of the server is locked before the meeting is written, and its load only counted once that has succeeded.
@@ -60,32 +61,6 @@ _TOUCH = f"""
     RETURNING {MEETING_COLUMNS}, attempted_at, extract(epoch FROM now() - earlier.before)::float8 AS quiet_for, parameters
 """
 
-# Rows of several meetings, each found by its key however many there are, and locked in their order; those that somebody holds are
-# passed over, so that nobody waits in a circle.
-_HELD = """
-    SELECT given.*, held.* FROM (
-        SELECT * FROM unnest($1::text[], $2::text[]{more}) AS _ (given_tenant, given_id{names}) ORDER BY given_tenant, given_id
-    ) AS given CROSS JOIN LATERAL (
-        SELECT {columns} FROM meetings WHERE tenant = given_tenant AND meeting_id = given_id {lock} SKIP LOCKED
-    ) AS held
-"""
-
-
-def _held(columns: str, lock: str, **given: str) -> str:
-    """`given`: names of further parameters from $3 on, with their types."""
-    more = "".join(f", ${number}::{kind}[]" for number, kind in enumerate(given.values(), 3))
-    return _HELD.format(columns=columns, lock=lock, more=more, names="".join(f", {name}" for name in given))
-
-
-_MEETING = ", ".join(f"meetings.{column}" for column in MEETING_COLUMNS.split(", "))
-
-_TOUCH_ALL = f"""
-    WITH held AS MATERIALIZED ({_held("ctid AS place, attempted_at AS before", "FOR UPDATE")})
-    UPDATE meetings SET attempted_at = now(), open_attempts = open_attempts + (state = 'reserving')::int
-    FROM held WHERE meetings.ctid = held.place
-    RETURNING {_MEETING}, attempted_at, extract(epoch FROM now() - held.before)::float8 AS quiet_for, parameters
-"""
-
 _MOVE = """
     WITH fit AS MATERIALIZED (
         SELECT id FROM servers WHERE id = $4 AND {open_to_new} AND load <= $6::float8 FOR UPDATE
@@ -116,7 +91,7 @@ def _move(guard: str) -> str:
         key=_KEY,
         guard=guard,
         columns=MEETING_COLUMNS,
-        notification=_notification("placed", *_ITEM, "loaded.load"),
+        notification=notification("placed", *ITEM, "loaded.load"),
     )
 
 
@@ -124,7 +99,8 @@ _SERVER_IS_DEAD = "EXISTS (SELECT FROM servers s WHERE s.id = meetings.server_id
 _MOVE_REFUSED = _move("state = 'reserving' AND open_attempts = 1")
 _MOVE_GONE = _move(f"attempted_at = $8 AND ($9::boolean OR {_SERVER_IS_DEAD})")
 
-_CONFIRMED = """
+# What a confirmation writes, whatever else it does; `told` is the internal id.
+CONFIRMED = """
     state = CASE WHEN state = 'ending' AND internal_id = {told} THEN state ELSE 'live' END,
     created_at = CASE WHEN internal_id <> {told} THEN now() ELSE created_at END,
     users = CASE WHEN internal_id <> {told} THEN 0 ELSE users END,
@@ -133,22 +109,14 @@ _CONFIRMED = """
 """
 _CONFIRM = f"""
     WITH confirmed AS (
-        UPDATE meetings SET {_CONFIRMED.format(told="$4")} parameters = coalesce($7::jsonb, parameters)
+        UPDATE meetings SET {CONFIRMED.format(told="$4")} parameters = coalesce($7::jsonb, parameters)
         WHERE {_KEY} AND generation = $3
         RETURNING {MEETING_COLUMNS}
     )
     SELECT *,
         CASE WHEN $5 <> 'reserving' AND (state, internal_id) IS DISTINCT FROM ($5, $6)
-            THEN {_notification("meetings", *_ITEM)} END AS told
+            THEN {notification("meetings", *ITEM)} END AS told
     FROM confirmed
-"""
-
-# Of those that were only reserved, and of which the server made nothing up.
-_CONFIRM_ALL = f"""
-    WITH held AS MATERIALIZED ({_held("ctid AS place", "FOR UPDATE", told_generation="bigint", told_id="text")})
-    UPDATE meetings SET {_CONFIRMED.format(told="held.told_id").rstrip().rstrip(",")}
-    FROM held WHERE meetings.ctid = held.place AND generation = held.told_generation
-    RETURNING {_MEETING}
 """
 
 _DESCRIBE = f"""
@@ -168,17 +136,7 @@ _WITHDRAW = f"""
         UPDATE meetings SET open_attempts = greatest(open_attempts - 1, 0)
         WHERE {_KEY} AND generation = $3 AND NOT EXISTS (SELECT FROM dropped)
     )
-    SELECT generation, {_notification("gone", "tenant", "meeting_id", "generation")} AS told FROM dropped
-"""
-
-_TELL_PLACED = f"""
-    WITH told AS MATERIALIZED (
-        SELECT tenant, meeting_id, {_notification("placed", *_ITEM, "servers.load")}
-        FROM ({_held(", ".join(_ITEM), "FOR SHARE")}) AS held JOIN servers ON servers.id = held.server_id
-    )
-    SELECT tenant, meeting_id FROM unnest($1::text[], $2::text[]) AS given (tenant, meeting_id)
-    WHERE (tenant, meeting_id) NOT IN (SELECT tenant, meeting_id FROM told)
-        AND EXISTS (SELECT FROM meetings WHERE (meetings.tenant, meetings.meeting_id) = (given.tenant, given.meeting_id))
+    SELECT generation, {notification("gone", "tenant", "meeting_id", "generation")} AS told FROM dropped
 """
 
 
@@ -298,13 +256,7 @@ async def _reserve(run: Statement, wanted: Reservation, key: MeetingKey, said: S
 async def touch(database: Database, key: MeetingKey) -> Attempt | None:
     """Begins another create of a meeting that has a server. None when there is no such meeting."""
     row = await database.statement(_TOUCH, *key)
-    return None if row is None else _touched(row)
-
-
-async def touch_all(database: Database, keys: Collection[MeetingKey]) -> dict[MeetingKey, Attempt]:
-    """As `touch`, for several meetings. Those that have no server, and those whose rows somebody holds, are not in the answer."""
-    rows = await database.rows(_TOUCH_ALL, [key.tenant for key in keys], [key.meeting_id for key in keys])
-    return {attempt.meeting.key: attempt for attempt in map(_touched, rows)}
+    return None if row is None else touched(row)
 
 
 async def move_refused(database: Database, wanted: Reservation, *, attempt: Attempt, said: Said) -> Attempt:
@@ -350,35 +302,10 @@ async def confirm(database: Database, confirmation: Confirmation) -> Meeting | N
     return meeting_of(row) if row else None
 
 
-async def confirm_all(database: Database, confirmations: Collection[Confirmation]) -> dict[MeetingKey, Meeting]:
-    """As `confirm`, for several reservations of which nothing was learnt.
-
-    Those that are no longer the attempt's, and those whose rows somebody holds, are not in the answer.
-    """
-    known = [confirmation.attempt.meeting for confirmation in confirmations]
-    rows = await database.rows(
-        _CONFIRM_ALL,
-        [meeting.key.tenant for meeting in known],
-        [meeting.key.meeting_id for meeting in known],
-        [meeting.generation for meeting in known],
-        [confirmation.internal_id for confirmation in confirmations],
-    )
-    return {meeting.key: meeting for meeting in map(meeting_of, rows)}
-
-
 async def withdraw(database: Database, attempt: Attempt) -> bool:
     """The server did not take the create. A reservation with no other create under way is dropped; True when it was."""
     row = await database.statement(_WITHDRAW, *attempt.meeting.key, attempt.meeting.generation)
     return row is not None
-
-
-async def tell_placed(database: Database, keys: Collection[MeetingKey]) -> set[MeetingKey]:
-    """Tells all processes of these meetings as they are now. Returns those that somebody is changing at this moment.
-
-    Their rows are held meanwhile, so that whatever changes them is told of later than this.
-    """
-    rows = await database.rows(_TELL_PLACED, [key.tenant for key in keys], [key.meeting_id for key in keys])
-    return {MeetingKey(row["tenant"], row["meeting_id"]) for row in rows}
 
 
 def _callbacks_of(said: Said) -> dict[str, dict[str, str]]:
@@ -397,7 +324,8 @@ def _move_arguments(wanted: Reservation, attempt: Attempt, said: Said) -> tuple[
     )
 
 
-def _touched(row: Record) -> Attempt:
+def touched(row: Record) -> Attempt:
+    """The attempt of a row that a touch returned."""
     return Attempt(
         meeting=meeting_of(row),
         attempted_at=row["attempted_at"],

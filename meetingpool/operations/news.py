@@ -6,8 +6,8 @@ the database when they are asked for it, and the next poll of its server tells t
 
 import asyncio
 
-from meetingpool.database.creates import tell_placed
 from meetingpool.database.engine import Database, DatabaseUnavailable
+from meetingpool.database.several_creates import tell_placed
 from meetingpool.domain.meetings import MeetingKey
 from meetingpool.logs import get_logger
 

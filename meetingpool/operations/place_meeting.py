@@ -8,31 +8,28 @@ A repeat for a meeting that is live, and was written down by this process a mome
 compared with what is known, and only what is news goes to the database.
 """
 
-import asyncio
 import random
 import string
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 
 from meetingpool.bbb.answers import Answer
-from meetingpool.bbb.client import Body, Client
+from meetingpool.bbb.client import Client
 from meetingpool.bbb.errors import NothingSent, OutcomeUnknown, RequestRejected, SecretRefused, ServerFailure
-from meetingpool.bbb.lrs import lrs_payload
-from meetingpool.bbb.meetings import GENERATION_METADATA, MAX_ID_LENGTH
+from meetingpool.bbb.meetings import MAX_ID_LENGTH
 from meetingpool.clock import Clock
-from meetingpool.database import creates, meetings
+from meetingpool.database import creates, meetings, several_creates
 from meetingpool.database.creates import Attempt, Confirmation, MeetingTaken, Reservation, Said, Unplaced
 from meetingpool.database.engine import Database, DatabaseUnavailable
 from meetingpool.database.servers import server_status
-from meetingpool.domain.callbacks import MARK_BITS, CallbackKind, callback_path, with_own_addresses
-from meetingpool.domain.meetings import DEFAULT_TENANT, Meeting, MeetingKey, MeetingState, host_id_of
+from meetingpool.domain.callbacks import MARK_BITS
+from meetingpool.domain.meetings import Meeting, MeetingKey, MeetingState, host_id_of
 from meetingpool.domain.placement import Choice, NoServerAvailable, TagRequest
 from meetingpool.domain.pool import Pool
-from meetingpool.domain.repeats import MARK, PASSWORDS, first_said, said_again, said_anew, says_other, to_remember
+from meetingpool.domain.repeats import PASSWORDS, first_said, said_again, said_anew, says_other, to_remember
 from meetingpool.domain.servers import AdminState, Health, Server, ServerId
-from meetingpool.domain.tenants import Tenant
 from meetingpool.domain.voice_bridges import new_voice_bridge
 from meetingpool.logs import get_logger
 from meetingpool.operations.callback_addresses import callable_addresses
@@ -40,6 +37,7 @@ from meetingpool.operations.end_meeting import EndFailed, end_unused
 from meetingpool.operations.news import News
 from meetingpool.operations.recent_creates import RecentCreates
 from meetingpool.operations.record_polls import GRACE
+from meetingpool.operations.send_create import Create, CreateSender, Parameters, is_refusal
 from meetingpool.operations.together import Together
 from meetingpool.outward.targets import NOTHING_ALLOWED, AllowList
 
@@ -47,38 +45,17 @@ from meetingpool.outward.targets import NOTHING_ALLOWED, AllowList
 PLACEMENT_ROUNDS = 6
 # A look at a server that may be gone waits no longer than this, in seconds.
 PROBE_TIMEOUT = 2.0
-SERVER_TAG = "meta_server-tag"
-LRS_METADATA = "secret-lrs-payload"
 # As BBB makes up passwords that a create lacks.
 _PASSWORD_LETTERS = string.ascii_letters + string.digits
 _PASSWORD_LENGTH = 8
 
 log = get_logger()
 
-Parameters = Mapping[str, str]
 Place = Callable[[Database, Reservation], Awaitable[Attempt]]
 
 
 class CreateFailed(Exception):
     """Unable to create meeting on server."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Create:
-    """A verified create call. `parameters` as the tenant's rules leave them, without what Meetingpool adds.
-
-    `voice_bridge`: the one that is to be tried first; `base_url`: where servers reach this installation; `lrs`: what the server
-    needs to send learning records, as JSON.
-    """
-
-    key: MeetingKey
-    parameters: Parameters
-    tenant: Tenant
-    base_url: str
-    tags: TagRequest = field(default_factory=TagRequest)
-    body: Body | None = None
-    voice_bridge: str | None = None
-    lrs: str | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -104,11 +81,13 @@ class MeetingPlacer:
     news: News
     touches: Together[MeetingKey, MeetingKey, Attempt | None] = field(init=False)
     confirmations: Together[MeetingKey, Confirmation, Meeting | None] = field(init=False)
+    sender: CreateSender = field(init=False)
 
     def __post_init__(self) -> None:
         database = self.database
-        self.touches = Together(partial(creates.touch_all, database), partial(creates.touch, database))
-        self.confirmations = Together(partial(creates.confirm_all, database), partial(creates.confirm, database))
+        self.sender = CreateSender(self.client, self.clock, self.callback_key)
+        self.touches = Together(partial(several_creates.touch_all, database), partial(creates.touch, database))
+        self.confirmations = Together(partial(several_creates.confirm_all, database), partial(creates.confirm, database))
 
     async def create(self, create: Create) -> Answer:
         """The answer of the server that has the meeting, or took it now.
@@ -126,7 +105,7 @@ class MeetingPlacer:
                 raise CreateFailed
             try:
                 attempt, sent = await self._described(create, attempt)
-                answer = await self._ask(create, attempt, sent, deadline)
+                answer = await self.sender.send(create, attempt, sent, self._server_of(attempt), deadline)
             except (NothingSent, SecretRefused):
                 refused.add(attempt.meeting.server_id)
                 attempt = await self._move_on(create, attempt, refused)
@@ -313,55 +292,10 @@ class MeetingPlacer:
         load, health, admin_state = status
         self.pool.set_status(server_id, load=load, health=health, admin_state=admin_state)
 
-    async def _ask(self, create: Create, attempt: Attempt, sent: Parameters, deadline: float) -> Answer:
-        """Sends the create, with no transaction open. A connection that broke is tried once more on the same server."""
-        try:
-            return await self._send(create, attempt, sent, deadline)
-        except OutcomeUnknown:
-            if deadline - self.clock.monotonic() < 0.1:
-                raise
-        # The first request may have been carried out: whatever turns the second away does not undo that.
-        try:
-            answer = await self._send(create, attempt, sent, deadline)
-        except (NothingSent, RequestRejected) as error:
-            raise OutcomeUnknown(str(error)) from error
-        if _is_refusal(answer):
-            raise OutcomeUnknown("the repeated create was refused")
-        return answer
-
-    async def _send(self, create: Create, attempt: Attempt, sent: Parameters, deadline: float) -> Answer:
-        server = self._server_of(attempt)
-        parameters = self._with_own(create, attempt, sent, server)
-        if create.lrs:
-            parameters[f"meta_{LRS_METADATA}"] = await _encrypted(create.lrs, server.secret)
-        remaining = max(0.05, deadline - self.clock.monotonic())
-        return await self.client.call(
-            server.url, server.secret, "create", parameters.items(), deadline=remaining, body=create.body
-        )
-
-    def _with_own(self, create: Create, attempt: Attempt, sent: Parameters, server: Server) -> dict[str, str]:
-        """The parameters as the server gets them: its own id of the meeting, our addresses, and metadata of ours."""
-        # Meetings of an earlier version have no mark.
-        generation, mark = attempt.meeting.generation, int(sent.get(MARK, "0"), 16)
-
-        def address_of(kind: CallbackKind) -> str:
-            return create.base_url + callback_path(self.callback_key, generation, kind, mark)
-
-        parameters = with_own_addresses(sent, address_of)
-        parameters["meetingID"] = host_id_of(create.key)
-        if parent := parameters.get("parentMeetingID"):
-            parameters["parentMeetingID"] = host_id_of(MeetingKey(create.key.tenant, parent))
-        parameters[f"meta_{GENERATION_METADATA}"] = str(generation)
-        if parameters.pop(SERVER_TAG, None) is not None and (tag := create.tags.tag_of(server)):
-            parameters[SERVER_TAG] = tag
-        if create.key.tenant != DEFAULT_TENANT:
-            parameters |= {"meta_tenant-id": create.tenant.id, "meta_tenant-name": create.tenant.name}
-        return parameters
-
     async def _settle(self, attempt: Attempt, sent: Parameters, answer: Answer) -> Answer:
         """Writes what the server said. A refusal drops the reservation, unless another create of it is under way."""
         internal_id = answer.text("internalMeetingID")
-        if _is_refusal(answer):
+        if is_refusal(answer):
             await self._withdraw(attempt)
         elif internal_id and len(internal_id) > MAX_ID_LENGTH:
             await self._pin(attempt, OutcomeUnknown("the internal id of the meeting is too long"))
@@ -438,13 +372,3 @@ class MeetingPlacer:
         if server is None:
             raise CreateFailed
         return server
-
-
-async def _encrypted(lrs: str, secret: str) -> str:
-    # Slow on purpose, as derivations of keys are: not on the event loop.
-    return await asyncio.to_thread(lrs_payload, lrs, secret)
-
-
-def _is_refusal(answer: Answer) -> bool:
-    """Whether the server did not take a create. `idNotUnique` says that it has the meeting, with other passwords."""
-    return not answer.succeeded and answer.message_key != "idNotUnique"

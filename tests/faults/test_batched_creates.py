@@ -11,20 +11,11 @@ from urllib.parse import parse_qs, urlsplit
 import asyncpg
 import pytest
 
-from meetingpool.database.creates import (
-    Attempt,
-    Confirmation,
-    Reservation,
-    Said,
-    confirm_all,
-    reserve,
-    tell_placed,
-    touch,
-    touch_all,
-)
+from meetingpool.database.creates import Attempt, Confirmation, Reservation, Said, reserve, touch
 from meetingpool.database.engine import Database, DatabaseUnavailable, plain_url
 from meetingpool.database.meetings import find_meeting, set_state
 from meetingpool.database.polls import add_joins
+from meetingpool.database.several_creates import confirm_all, tell_placed, touch_all
 from meetingpool.domain.meetings import DEFAULT_TENANT, Meeting, MeetingKey, MeetingState
 from meetingpool.domain.repeats import MARK
 from meetingpool.domain.servers import ServerId

@@ -3,18 +3,9 @@
 import asyncpg
 import pytest
 
-from meetingpool.database.creates import (
-    Attempt,
-    Confirmation,
-    Reservation,
-    Said,
-    confirm,
-    confirm_all,
-    reserve,
-    touch,
-    touch_all,
-)
+from meetingpool.database.creates import Attempt, Confirmation, Reservation, Said, confirm, reserve, touch
 from meetingpool.database.engine import Database, plain_url
+from meetingpool.database.several_creates import confirm_all, touch_all
 from meetingpool.domain.meetings import DEFAULT_TENANT, MeetingKey, MeetingState
 from meetingpool.domain.repeats import MARK
 from meetingpool.domain.servers import ServerId

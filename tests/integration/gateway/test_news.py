@@ -5,8 +5,8 @@ import asyncio
 import asyncpg
 import pytest
 
-from meetingpool.database.creates import tell_placed
 from meetingpool.database.engine import plain_url
+from meetingpool.database.several_creates import tell_placed
 from meetingpool.domain.meetings import DEFAULT_TENANT, Meeting, MeetingKey, MeetingState
 from tests.integration.gateway.test_pool_view import until
 from tests.pool import FrontEnd, RunningPool

@@ -1,0 +1,86 @@
+"""Statements of several creates at once: touch, confirm, tell. To each meeting they do what those of creates.py do to one.
+
+They wait for no row that somebody holds: it is left out of the answer, and the caller asks for it alone.
+"""
+
+from collections.abc import Collection
+
+from meetingpool.database.creates import CONFIRMED, ITEM, Attempt, Confirmation, notification, touched
+from meetingpool.database.engine import Database
+from meetingpool.database.meetings import MEETING_COLUMNS, meeting_of
+from meetingpool.domain.meetings import Meeting, MeetingKey
+
+# Rows of several meetings, each found by its key however many there are, and locked in their order; those that somebody holds are
+# passed over, so that nobody waits in a circle.
+_HELD = """
+    SELECT given.*, held.* FROM (
+        SELECT * FROM unnest($1::text[], $2::text[]{more}) AS _ (given_tenant, given_id{names}) ORDER BY given_tenant, given_id
+    ) AS given CROSS JOIN LATERAL (
+        SELECT {columns} FROM meetings WHERE tenant = given_tenant AND meeting_id = given_id {lock} SKIP LOCKED
+    ) AS held
+"""
+
+
+def _held(columns: str, lock: str, **given: str) -> str:
+    """`given`: names of further parameters from $3 on, with their types."""
+    more = "".join(f", ${number}::{kind}[]" for number, kind in enumerate(given.values(), 3))
+    return _HELD.format(columns=columns, lock=lock, more=more, names="".join(f", {name}" for name in given))
+
+
+_MEETING = ", ".join(f"meetings.{column}" for column in MEETING_COLUMNS.split(", "))
+
+_TOUCH_ALL = f"""
+    WITH held AS MATERIALIZED ({_held("ctid AS place, attempted_at AS before", "FOR UPDATE")})
+    UPDATE meetings SET attempted_at = now(), open_attempts = open_attempts + (state = 'reserving')::int
+    FROM held WHERE meetings.ctid = held.place
+    RETURNING {_MEETING}, attempted_at, extract(epoch FROM now() - held.before)::float8 AS quiet_for, parameters
+"""
+
+# Of those that were only reserved, and of which the server made nothing up.
+_CONFIRM_ALL = f"""
+    WITH held AS MATERIALIZED ({_held("ctid AS place", "FOR UPDATE", told_generation="bigint", told_id="text")})
+    UPDATE meetings SET {CONFIRMED.format(told="held.told_id").rstrip().rstrip(",")}
+    FROM held WHERE meetings.ctid = held.place AND generation = held.told_generation
+    RETURNING {_MEETING}
+"""
+
+_TELL_PLACED = f"""
+    WITH told AS MATERIALIZED (
+        SELECT tenant, meeting_id, {notification("placed", *ITEM, "servers.load")}
+        FROM ({_held(", ".join(ITEM), "FOR SHARE")}) AS held JOIN servers ON servers.id = held.server_id
+    )
+    SELECT tenant, meeting_id FROM unnest($1::text[], $2::text[]) AS given (tenant, meeting_id)
+    WHERE (tenant, meeting_id) NOT IN (SELECT tenant, meeting_id FROM told)
+        AND EXISTS (SELECT FROM meetings WHERE (meetings.tenant, meetings.meeting_id) = (given.tenant, given.meeting_id))
+"""
+
+
+async def touch_all(database: Database, keys: Collection[MeetingKey]) -> dict[MeetingKey, Attempt]:
+    """As `touch`, for several meetings. Those that have no server, and those whose rows somebody holds, are not in the answer."""
+    rows = await database.rows(_TOUCH_ALL, [key.tenant for key in keys], [key.meeting_id for key in keys])
+    return {attempt.meeting.key: attempt for attempt in map(touched, rows)}
+
+
+async def confirm_all(database: Database, confirmations: Collection[Confirmation]) -> dict[MeetingKey, Meeting]:
+    """As `confirm`, for several reservations of which nothing was learnt.
+
+    Those that are no longer the attempt's, and those whose rows somebody holds, are not in the answer.
+    """
+    known = [confirmation.attempt.meeting for confirmation in confirmations]
+    rows = await database.rows(
+        _CONFIRM_ALL,
+        [meeting.key.tenant for meeting in known],
+        [meeting.key.meeting_id for meeting in known],
+        [meeting.generation for meeting in known],
+        [confirmation.internal_id for confirmation in confirmations],
+    )
+    return {meeting.key: meeting for meeting in map(meeting_of, rows)}
+
+
+async def tell_placed(database: Database, keys: Collection[MeetingKey]) -> set[MeetingKey]:
+    """Tells all processes of these meetings as they are now. Returns those that somebody is changing at this moment.
+
+    Their rows are held meanwhile, so that whatever changes them is told of later than this.
+    """
+    rows = await database.rows(_TELL_PLACED, [key.tenant for key in keys], [key.meeting_id for key in keys])
+    return {MeetingKey(row["tenant"], row["meeting_id"]) for row in rows}
