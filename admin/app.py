@@ -8,7 +8,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from admin.commands import callbacks, database, meetings, poll, processes, servers, status, tenants
+from admin.commands import callbacks, database, meetings, poll, processes, recordings, servers, status, tenants
 from admin.commands.arguments import DEFAULT_INTERVAL
 from admin.refusals import is_expected, sentence_of
 
@@ -49,6 +49,7 @@ app = typer.Typer(
 )
 app.add_typer(servers.app, name="servers")
 app.add_typer(meetings.app, name="meetings")
+app.add_typer(recordings.app, name="recordings")
 app.add_typer(tenants.app, name="tenants")
 app.add_typer(callbacks.app, name="callbacks")
 app.add_typer(poll.app, name="poll")

@@ -4,9 +4,16 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from meetingpool.database.engine import Connection, Database, DatabaseUnavailable
+from meetingpool.database.imports import ImportState, list_imports
+from meetingpool.database.recordings import list_recordings
+from meetingpool.database.revision import WrongRevision, require_revision
 from meetingpool.database.servers import all_servers
 from meetingpool.database.tenants import all_tenants
+from meetingpool.domain.recordings import RecordingState
 from meetingpool.settings import SettingsError, read_settings
+
+# Recordings among which one is looked for.
+NEWEST = 1000
 
 Names = Callable[[Connection], Awaitable[list[str]]]
 
@@ -21,11 +28,26 @@ def tenant_names(incomplete: str) -> list[str]:
     return _beginning(incomplete, _tenant_names)
 
 
+def record_ids(incomplete: str) -> list[str]:
+    """The ids of recordings that begin so, of the newest ones; as for servers."""
+    return _beginning(incomplete, _record_ids)
+
+
+def deleted_record_ids(incomplete: str) -> list[str]:
+    """Of recordings that were deleted and can be restored."""
+    return _beginning(incomplete, _deleted_record_ids)
+
+
+def refused_archives(incomplete: str) -> list[str]:
+    """The numbers of archives in quarantine."""
+    return _beginning(incomplete, _refused_archives)
+
+
 def _beginning(incomplete: str, names: Names) -> list[str]:
     try:
         url = read_settings().database_url
         found = asyncio.run(_asked(url, names)) if url else []
-    except (SettingsError, DatabaseUnavailable):
+    except (SettingsError, DatabaseUnavailable, WrongRevision):
         return []
     return [name for name in found if name.startswith(incomplete)]
 
@@ -33,6 +55,7 @@ def _beginning(incomplete: str, names: Names) -> list[str]:
 async def _asked(url: str, names: Names) -> list[str]:
     database = Database(url, name="completion", pool_size=1)
     try:
+        await require_revision(database)
         async with database.transaction() as connection:
             return await names(connection)
     finally:
@@ -45,3 +68,17 @@ async def _server_ids(connection: Connection) -> list[str]:
 
 async def _tenant_names(connection: Connection) -> list[str]:
     return [tenant.name for tenant in await all_tenants(connection)]
+
+
+async def _record_ids(connection: Connection) -> list[str]:
+    listed = await list_recordings(connection, limit=NEWEST)
+    return [recording.record_id for recording in listed if recording.wanted is not RecordingState.DELETED]
+
+
+async def _deleted_record_ids(connection: Connection) -> list[str]:
+    listed = await list_recordings(connection, state=RecordingState.DELETED, limit=NEWEST)
+    return [recording.record_id for recording in listed if recording.formats]
+
+
+async def _refused_archives(connection: Connection) -> list[str]:
+    return [str(refused.id) for refused in await list_imports(connection, [ImportState.QUARANTINED])]

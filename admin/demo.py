@@ -24,7 +24,7 @@ from admin.refusals import Refused
 from admin.server_changes import poll_server
 from admin.status_view import keep_showing
 from admin.supervisor import Program, Supervisor, stop_signal, supervised
-from admin.up import api_url, environment_of, gateways, poller, require_free_port
+from admin.up import api_url, environment_of, everything, require_free_port
 from meetingpool.bbb.client import Client
 from meetingpool.bbb.errors import ServerFailure
 from meetingpool.clock import SystemClock
@@ -39,6 +39,8 @@ from meetingpool.settings import Settings, read_settings, with_secret
 SERVERS = 3
 POLL_INTERVAL = 2.0
 LOOK_EVERY = 0.1
+# Seconds from the end of a meeting to its recording; on real servers it takes minutes.
+RECORDING_DELAY = 10.0
 LOOPBACK = ("127.0.0.0/8", "::1", "localhost")
 START_TIMEOUT = 60.0
 
@@ -57,8 +59,19 @@ def run_demo() -> None:
 
 def demo_settings(settings: Settings) -> Settings:
     """The settings of the demo: a data directory of its own, the embedded database, quick polls."""
-    own = {"data_dir": settings.data_dir / "demo", "database_url": None, "poll_interval": POLL_INTERVAL, "web_concurrency": 1}
-    return with_secret(msgspec.structs.replace(settings, **own))
+    return with_secret(
+        msgspec.structs.replace(
+            settings,
+            data_dir=settings.data_dir / "demo",
+            database_url=None,
+            poll_interval=POLL_INTERVAL,
+            web_concurrency=1,
+            recording_spool_dir=(),
+            recording_work_dir=None,
+            recording_publish_dir=None,
+            recording_unpublish_dir=None,
+        )
+    )
 
 
 class Demo:
@@ -89,9 +102,9 @@ class Demo:
 
     async def _begin(self, supervisor: Supervisor, database: Database) -> None:
         """Starts everything, and returns when the pool takes meetings and people are on their way."""
-        first_port = free_ports(SERVERS)
-        supervisor.start(self._program("servers", "simulator", "--servers", str(SERVERS), "--first-port", str(first_port)))
-        for program in (*gateways(self._settings, self._url), poller(self._settings, self._url)):
+        servers = ["--servers", str(SERVERS), "--first-port", str(free_ports(SERVERS)), *self._deliveries()]
+        supervisor.start(self._program("servers", "simulator", *servers))
+        for program in everything(self._settings, self._url):
             supervisor.start(self._program(program.name, program.module))
         try:
             async with asyncio.timeout(START_TIMEOUT):
@@ -103,12 +116,26 @@ class Demo:
         endpoint = ["--endpoint", self._endpoint, "--endpoint-secret", self._settings.secrets[0]]
         supervisor.start(self._program("people", "simulator", "--servers", "0", "--scenario", "demo", *endpoint))
 
+    def _deliveries(self) -> list[str]:
+        """Where the servers deliver recordings, and how soon."""
+        if self._settings.recording_disabled:
+            return []
+        [spool] = self._settings.spool_dirs
+        spool.mkdir(parents=True, exist_ok=True)
+        return ["--spool", str(spool), "--recording-delay", str(RECORDING_DELAY)]
+
     def _program(self, name: str, module: str, *arguments: str) -> Program:
         output = self._logs / f"{name}.log"
         output.write_text("")
         environment = environment_of(self._settings, self._url) | {
             "MEETINGPOOL_DATA_DIR": str(self._settings.data_dir),
             "MEETINGPOOL_POLL_INTERVAL": str(POLL_INTERVAL),
+            "MEETINGPOOL_RECORDING_SPOOL_DIR": ":".join(map(str, self._settings.spool_dirs)),
+            "MEETINGPOOL_RECORDING_WORK_DIR": str(self._settings.work_dir),
+            "MEETINGPOOL_RECORDING_PUBLISH_DIR": str(self._settings.publish_dir),
+            "MEETINGPOOL_RECORDING_UNPUBLISH_DIR": str(self._settings.unpublish_dir),
+            "MEETINGPOOL_RECORDING_IMPORT_POLL_INTERVAL": str(POLL_INTERVAL),
+            "MEETINGPOOL_RECORDING_SETTLE_TIME": "1",
             # A front end that is tried out on this machine too.
             "MEETINGPOOL_CALLBACK_ALLOW": ",".join([*self._settings.callback_allow, *LOOPBACK]),
         }

@@ -12,6 +12,7 @@ _EXPECTED = {
     "meetingpool.database.servers": ["ServerExists"],
     "meetingpool.database.tenants": ["TenantExists"],
     "meetingpool.domain.tenants": ["InvalidTenant"],
+    "meetingpool.library.storage": ["StorageUnusable"],
     "meetingpool.operations.add_server": ["ServerNotReached"],
     "meetingpool.operations.change_server": ["InvalidServer"],
     "meetingpool.operations.change_server_state": ["MeetingsRunning"],

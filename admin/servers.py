@@ -6,10 +6,16 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
+import typer
+
 from admin.output import Column, Listing, Record, ago
 from meetingpool.database.engine import Database
+from meetingpool.database.installation import callback_key
 from meetingpool.database.servers import all_servers
 from meetingpool.domain.servers import Server, ServerId
+from meetingpool.domain.uploads import upload_token
+from meetingpool.operations.find_server import server_named
+from meetingpool.settings import Settings
 
 # Scripts rely on these names.
 NAMES = (
@@ -107,3 +113,12 @@ def _status_columns(hosts: dict[ServerId, str], now: float) -> list[Column]:
         Column("TAG", lambda server: server["tags"], can_be_spared=True),
         Column("LAST POLL", lambda server: ago(server["last_poll"], now), is_number=True),
     ]
+
+
+async def show_upload_token(database: Database, settings: Settings, name: str) -> None:
+    """Prints the lines that a server's settings need to upload recordings. Raises NoSuchServer."""
+    async with database.transaction() as connection:
+        server = await server_named(connection, name)
+        key = await callback_key(connection)
+    typer.echo(f"upload_url: {settings.base_url or 'https://THIS-HOST'}/bigbluebutton/uploads/{server.id}")
+    typer.echo(f"upload_token: {upload_token(key, server)}")

@@ -1,4 +1,4 @@
-"""Starts the processes of an installation: all of them (`up`), or one kind (`gateway`, `poller`)."""
+"""Starts the processes of an installation: all of them (`up`), or one kind (`gateway`, `poller`, `recordings run`)."""
 
 import asyncio
 import errno
@@ -20,7 +20,7 @@ def run_everything() -> None:
     """`meetingpool up`."""
     settings = with_secret(read_settings())
     require_free_port(settings)
-    _run(settings, lambda url: [*gateways(settings, url), poller(settings, url)], upgrade=True, listens=True)
+    _run(settings, lambda url: everything(settings, url), upgrade=True, listens=True)
 
 
 def run_gateway() -> None:
@@ -36,6 +36,20 @@ def run_poller() -> None:
     _run(settings, lambda url: [poller(settings, url)], upgrade=settings.database_url is None, listens=False)
 
 
+def run_recordings() -> None:
+    """`meetingpool recordings run`. Raises Refused where there are to be no recordings."""
+    settings = read_settings()
+    if settings.recording_disabled:
+        raise Refused("RECORDING_DISABLED says that there are no recordings: take it out of the settings to import any")
+    _run(settings, lambda url: [recordings(settings, url)], upgrade=settings.database_url is None, listens=False)
+
+
+def everything(settings: Settings, url: str) -> list[Program]:
+    """The processes of an installation on the database at `url`."""
+    importing = [] if settings.recording_disabled else [recordings(settings, url)]
+    return [*gateways(settings, url), poller(settings, url), *importing]
+
+
 def gateways(settings: Settings, url: str) -> list[Program]:
     """The gateway's processes on the database at `url`."""
     workers = max(1, settings.web_concurrency)
@@ -46,6 +60,10 @@ def gateways(settings: Settings, url: str) -> list[Program]:
 
 def poller(settings: Settings, url: str) -> Program:
     return Program(name="poller", module="poller", environment=environment_of(settings, url))
+
+
+def recordings(settings: Settings, url: str) -> Program:
+    return Program(name="recordings", module="recordings", environment=environment_of(settings, url))
 
 
 def environment_of(settings: Settings, url: str) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""`python -m benchmarks [poll|calls] [--quick] [--json FILE]`: measures, prints tables, and keeps the figures if asked to."""
+"""`python -m benchmarks [poll|calls|recordings|unpacking] [--quick] [--json FILE]`: prints tables, keeps figures."""
 
 import argparse
 import asyncio
@@ -10,13 +10,24 @@ from typing import Any
 
 from benchmarks.calls import measure_calls
 from benchmarks.poll_round import measure_polls
-from benchmarks.results import calls_json, calls_table, polls_json, polls_table
+from benchmarks.recordings import measure_recordings
+from benchmarks.results import (
+    calls_json,
+    calls_table,
+    polls_json,
+    polls_table,
+    recordings_json,
+    recordings_table,
+    unpacking_json,
+    unpacking_table,
+)
+from benchmarks.unpacking import measure_unpacking
 
 
 def main() -> int:
     """The exit code: 1 when an answer was wrong, else 0. A goal that is missed is shown, not punished."""
-    parser = argparse.ArgumentParser(prog="benchmarks", description="CPU per poll round and per call, as ratios.")
-    parser.add_argument("what", nargs="?", choices=["poll", "calls"], help="default: both")
+    parser = argparse.ArgumentParser(prog="benchmarks", description="CPU per poll round, per call and per archive, as ratios.")
+    parser.add_argument("what", nargs="?", choices=["poll", "calls", "recordings", "unpacking"], help="default: all")
     parser.add_argument("--quick", action="store_true", help="fewer rounds and requests: does it run, not how fast is it")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to FILE as well")
     options = parser.parse_args()
@@ -24,6 +35,10 @@ def main() -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         results, errors = asyncio.run(_measure(options.what, quick=options.quick))
+        if options.what in (None, "unpacking"):
+            unpacked = measure_unpacking(quick=options.quick)
+            results["unpacking"] = unpacking_json(unpacked)
+            print(unpacking_table(unpacked), flush=True)
     except KeyboardInterrupt:
         return 1
     if options.json:
@@ -34,15 +49,20 @@ def main() -> int:
 async def _measure(what: str | None, *, quick: bool) -> tuple[dict[str, Any], int]:
     results: dict[str, Any] = {"quick": quick}
     errors = 0
-    if what != "poll":
+    if what in (None, "calls"):
         calls = await measure_calls(quick=quick)
         errors = sum(cost.errors for cost in calls.costs)
         results["calls"] = calls_json(calls)
         print(calls_table(calls), end="\n\n", flush=True)
-    if what != "calls":
+    if what in (None, "recordings"):
+        recordings = await measure_recordings(quick=quick)
+        errors += sum(cost.errors for cost in recordings.costs)
+        results["recordings"] = recordings_json(recordings)
+        print(recordings_table(recordings), end="\n\n", flush=True)
+    if what in (None, "poll"):
         cost = await measure_polls(quick=quick)
         results["poll"] = polls_json(cost)
-        print(polls_table(cost), flush=True)
+        print(polls_table(cost), end="\n\n", flush=True)
     return results, errors
 
 

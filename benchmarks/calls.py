@@ -113,10 +113,10 @@ async def measure_calls(*, quick: bool) -> CallCosts:
         catalogue = calls(bench.pool)
         costs = {call.name: CallCost(name=call.name, goal=call.goal) for call in catalogue}
         of_known = [call for call in catalogue if not call.is_rush]
-        bare = await _measure_rounds(bench, of_known, requests, costs)
+        bare = await measure_rounds(bench, of_known, requests, costs)
         memory = memory_of(bench.gateway.pid)
         beside_hung = await _beside_hung(bench, requests)
-        bare += await _measure_rounds(bench, [call for call in catalogue if call.is_rush], requests, costs)
+        bare += await measure_rounds(bench, [call for call in catalogue if call.is_rush], requests, costs)
         memory_after_rush = memory_of(bench.gateway.pid)
     return CallCosts(
         costs=list(costs.values()),
@@ -127,16 +127,16 @@ async def measure_calls(*, quick: bool) -> CallCosts:
     )
 
 
-async def _measure_rounds(bench: Bench, catalogue: Sequence[Call], requests: int, costs: dict[str, CallCost]) -> list[float]:
+async def measure_rounds(bench: Bench, catalogue: Sequence[Call], requests: int, costs: dict[str, CallCost]) -> list[float]:
     """Measures the calls in several rounds. The first opens connections and prepares statements; it is not counted."""
     await _measure_round(bench, catalogue, QUICK_REQUESTS, 0, {})
     return [await _measure_round(bench, catalogue, requests, number + 1, costs) for number in range(ROUNDS)]
 
 
 async def _beside_hung(bench: Bench, requests: int) -> float:
-    hung = [_signed("getMeetingInfo", ("meetingID", hung_meeting(number))) for number in range(CLIENTS)]
+    hung = [signed("getMeetingInfo", ("meetingID", hung_meeting(number))) for number in range(CLIENTS)]
     known = [next(iter(server.meetings)) for server in bench.pool.servers]
-    paths = [_signed("isMeetingRunning", ("meetingID", known[n % len(known)])) for n in range(requests)]
+    paths = [signed("isMeetingRunning", ("meetingID", known[n % len(known)])) for n in range(requests)]
     others = Job(port=bench.gateway.port, paths=paths, concurrency=8, expected="<running>true</running>")
     return await share_beside_hung_clients(bench.pool, bench.gateway.port, hung, others)
 
@@ -147,10 +147,10 @@ def calls(pool: FilledPool) -> Sequence[Call]:
     known = [list(server.meetings)[number] for number in range(MEETINGS) for server in pool.servers]
 
     def about_known(call: str, *parameters: tuple[str, str]) -> PathOf:
-        return lambda n: _signed(call, ("meetingID", known[n % len(known)]), *parameters)
+        return lambda n: signed(call, ("meetingID", known[n % len(known)]), *parameters)
 
     def about_new(call: str, *parameters: tuple[str, str]) -> PathOf:
-        return lambda n: _signed(call, ("meetingID", f"new-meeting-{n}"), *parameters)
+        return lambda n: signed(call, ("meetingID", f"new-meeting-{n}"), *parameters)
 
     passwords = (("attendeePW", ATTENDEE_PASSWORD), ("moderatorPW", MODERATOR_PASSWORD))
     join = (("fullName", "A Person"), ("password", ATTENDEE_PASSWORD), ("redirect", "true"))
@@ -163,7 +163,7 @@ def calls(pool: FilledPool) -> Sequence[Call]:
         Call(
             name="isMeetingRunning, fresh",
             goal=3,
-            path=lambda n: _signed("isMeetingRunning", ("meetingID", known[n % 20])),
+            path=lambda n: signed("isMeetingRunning", ("meetingID", known[n % 20])),
             expected="<running>true</running>",
             fresh=True,
         ),
@@ -173,7 +173,7 @@ def calls(pool: FilledPool) -> Sequence[Call]:
         Call(
             name="getMeetings, 10 servers, fresh",
             goal=5,
-            path=lambda _: _signed("getMeetings"),
+            path=lambda _: signed("getMeetings"),
             expected="<meeting>",
             times=FEW_SERVERS * MEETINGS,
             servers=FEW_SERVERS,
@@ -192,7 +192,7 @@ def _get_meetings(servers: int, *, goal: float, share: float) -> Sequence[Call]:
     call = Call(
         name=f"getMeetings, {servers} servers",
         goal=goal,
-        path=lambda _: _signed("getMeetings"),
+        path=lambda _: signed("getMeetings"),
         expected="<meeting>",
         times=servers * MEETINGS,
         share=share,
@@ -201,7 +201,7 @@ def _get_meetings(servers: int, *, goal: float, share: float) -> Sequence[Call]:
     return call, replace(call, name=f"{call.name}, alone", goal=None, concurrency=1, share=share / 2)
 
 
-def _signed(call: str, *parameters: tuple[str, str]) -> str:
+def signed(call: str, *parameters: tuple[str, str]) -> str:
     return signed_url(ENDPOINT, SECRET, call, parameters)
 
 
@@ -211,21 +211,27 @@ def _refused(path: PathOf) -> PathOf:
 
 @contextlib.asynccontextmanager
 async def _bench() -> AsyncIterator[Bench]:
-    async with contextlib.AsyncExitStack() as stack:
-        pool = await stack.enter_async_context(filled_pool(servers=SERVERS, meetings=MEETINGS, people=PEOPLE))
-        bare_port = free_port()
-        bare = await stack.enter_async_context(running_module("benchmarks.bare_route", str(bare_port)))
-        await wait_for_port(bare_port, bare)
-        yield Bench(
-            pool=pool,
-            gateway=await stack.enter_async_context(_gateway(pool, freshness=0)),
-            fresh_gateway=await stack.enter_async_context(_gateway(pool, freshness=1)),
-            bare=Listening(bare.pid, bare_port),
-        )
+    async with (
+        filled_pool(servers=SERVERS, meetings=MEETINGS, people=PEOPLE) as pool,
+        bare_route() as bare,
+        running_gateway(pool, freshness=0) as gateway,
+        running_gateway(pool, freshness=1) as fresh_gateway,
+    ):
+        yield Bench(pool=pool, gateway=gateway, fresh_gateway=fresh_gateway, bare=bare)
 
 
 @contextlib.asynccontextmanager
-async def _gateway(pool: FilledPool, *, freshness: float) -> AsyncIterator[Listening]:
+async def bare_route() -> AsyncIterator[Listening]:
+    """What all calls are compared with."""
+    port = free_port()
+    async with running_module("benchmarks.bare_route", str(port)) as bare:
+        await wait_for_port(port, bare)
+        yield Listening(bare.pid, port)
+
+
+@contextlib.asynccontextmanager
+async def running_gateway(pool: FilledPool, *, freshness: float) -> AsyncIterator[Listening]:
+    """A gateway on the pool's database."""
     port = free_port()
     environment = {
         "MEETINGPOOL_DATABASE_URL": pool.url,
@@ -307,7 +313,7 @@ async def _only(bench: Bench, gateway: Listening, servers: int) -> AsyncIterator
 
 async def _until_listed(gateway: Listening, meetings: int) -> None:
     """Until getMeetings of the gateway lists so many. Raises ProcessFailed."""
-    job = Job(port=gateway.port, paths=[_signed("getMeetings")], concurrency=1, expected="<meeting>", times=meetings)
+    job = Job(port=gateway.port, paths=[signed("getMeetings")], concurrency=1, expected="<meeting>", times=meetings)
     for _ in range(LIST_TRIES):
         if not (await ask(job)).wrong:
             return

@@ -27,8 +27,17 @@ def cpu_of_family(pid: int, *, without: Collection[int] = ()) -> float:
 
 def memory_of(pid: int) -> int:
     """Bytes of memory that the process `pid` holds."""
+    return _memory(pid, "VmRSS")
+
+
+def peak_memory_of(pid: int) -> int:
+    """The most bytes of memory that the process `pid` ever held."""
+    return _memory(pid, "VmHWM")
+
+
+def _memory(pid: int, field: str) -> int:
     fields = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
-    return int(fields["VmRSS"].split()[0]) * 1024
+    return int(fields[field].split()[0]) * 1024
 
 
 def parent_of(pid: int) -> int:

@@ -64,9 +64,20 @@ async def _ask_one_by_one(job: Job, paths: Iterator[str], outcome: Outcome) -> N
 
 async def _read_reply(reader: asyncio.StreamReader) -> bytes:
     head = await reader.readuntil(b"\r\n\r\n")
-    _, found, rest = head.lower().partition(b"content-length:")
+    headers = head.lower()
+    if b"transfer-encoding: chunked" in headers:
+        return head + await _read_chunks(reader)
+    _, found, rest = headers.partition(b"content-length:")
     length = int(rest.partition(b"\r\n")[0]) if found else 0
     return head + await reader.readexactly(length)
+
+
+async def _read_chunks(reader: asyncio.StreamReader) -> bytes:
+    chunks = []
+    while size := int(await reader.readuntil(b"\r\n"), 16):
+        chunks.append((await reader.readexactly(size + 2))[:-2])
+    await reader.readexactly(2)
+    return b"".join(chunks)
 
 
 def _note(outcome: Outcome, job: Job, reply: bytes) -> None:

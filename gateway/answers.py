@@ -1,15 +1,17 @@
-"""The answers of the API as HTTP: XML, status 200 whatever the outcome, nothing cached."""
+"""The answers of the API as HTTP: XML, for some calls JSON, status 200 whatever the outcome, nothing cached."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
 
 from starlette.responses import Response
 
 from meetingpool.bbb import xml
 from meetingpool.bbb.errors import ApiError
 
-_XML_HEADERS = (
-    (b"content-type", b"text/xml;charset=utf-8"),
-    (b"cache-control", b"no-cache"),
-    (b"x-content-type-options", b"nosniff"),
-)
+_COMMON_HEADERS = ((b"cache-control", b"no-cache"), (b"x-content-type-options", b"nosniff"))
+XML_HEADERS = ((b"content-type", b"text/xml;charset=utf-8"), *_COMMON_HEADERS)
+_JSON_HEADERS = ((b"content-type", b"application/json"), *_COMMON_HEADERS)
 
 
 class _PreparedResponse(Response):
@@ -23,7 +25,16 @@ class _PreparedResponse(Response):
 
 
 def xml_answer(document: bytes) -> Response:
-    return _PreparedResponse(200, document, *_XML_HEADERS)
+    return _PreparedResponse(200, document, *XML_HEADERS)
+
+
+def json_answer(fields: Mapping[str, Any]) -> Response:
+    """`fields` in the object that BBB puts around all that it says in JSON."""
+    return _PreparedResponse(200, json.dumps({"response": fields}).encode(), *_JSON_HEADERS)
+
+
+def json_refusal(error: ApiError) -> Response:
+    return json_answer({"returncode": "FAILED", "messageKey": error.message_key, "message": error.message})
 
 
 def refusal(error: ApiError) -> Response:

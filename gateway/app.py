@@ -15,7 +15,12 @@ from gateway.dial_in import DialIn
 from gateway.failed_checksums import FailedChecksums
 from gateway.learning_records import TOKEN_TIMEOUT, LearningRecords
 from gateway.meeting_lists import MeetingLists
+from gateway.playback_files import PlaybackFiles
+from gateway.playback_links import PlaybackLinks
+from gateway.playback_passes import PlaybackPasses
+from gateway.playback_threads import StorageThreads
 from gateway.pool_view import PoolView
+from gateway.recording_uploads import Uploads
 from gateway.routes import routes
 from gateway.shared_reads import SharedReads
 from gateway.state import Gateway, Readiness
@@ -69,10 +74,12 @@ async def open_gateway(settings: Settings, readiness: Readiness, clock: Clock) -
     expected_users = float(settings.load_min_user_count)
     pool, tenants = Pool(), Tenants(settings)
     view = PoolView(database, pool, tenants, expected_users=expected_users)
+    files = PlaybackFiles(StorageThreads())
+    uploads = Uploads(settings.spool_dirs[0].absolute(), max_bytes=settings.recording_max_bytes)
     try:
         await require_revision(database)
         async with Client(connect_timeout=settings.connect_timeout) as client, Outward(total_timeout=TOKEN_TIMEOUT) as outward:
-            news = News(database)
+            news, key = News(database), await _callback_key(database)
             placer = MeetingPlacer(
                 database=database,
                 client=client,
@@ -81,7 +88,7 @@ async def open_gateway(settings: Settings, readiness: Readiness, clock: Clock) -
                 rng=random.Random(),  # noqa: S311
                 response_timeout=settings.response_timeout,
                 expected_users=expected_users,
-                callback_key=await _callback_key(database),
+                callback_key=key,
                 callback_allow=AllowList.read(settings.callback_allow),
                 voice_bridge_length=settings.voice_bridge_len,
                 news=news,
@@ -109,6 +116,10 @@ async def open_gateway(settings: Settings, readiness: Readiness, clock: Clock) -
                     learning_records=LearningRecords(outward, clock),
                     failed_checksums=FailedChecksums(per_minute=settings.failed_checksums_per_minute),
                     hook_announcer=HookAnnouncer(database, pool),
+                    links=PlaybackLinks(key, clock),
+                    passes=PlaybackPasses(key, clock, settings.protected_recordings_timeout * 60),
+                    files=files,
+                    recording_uploads=uploads,
                     tenant_shares=TenantShares(max(1, settings.max_requests // 2)),
                     readiness=readiness,
                     reads=SharedReads(settings.freshness),
@@ -118,6 +129,8 @@ async def open_gateway(settings: Settings, readiness: Readiness, clock: Clock) -
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
     finally:
+        files.close()
+        uploads.close()
         await database.close()
 
 

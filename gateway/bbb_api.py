@@ -6,7 +6,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from gateway.answers import refusal
+from gateway.answers import json_refusal, refusal
 from gateway.authentication import Call, read_call
 from gateway.errors import EXPECTED, api_error
 from gateway.limits import busy
@@ -21,10 +21,16 @@ from gateway.meeting_calls.insert_document import insert_document
 from gateway.meeting_calls.is_meeting_running import is_meeting_running
 from gateway.meeting_calls.join import join
 from gateway.meeting_calls.send_chat_message import send_chat_message
+from gateway.recording_calls.delete_recordings import delete_recordings
+from gateway.recording_calls.get_recording_text_tracks import get_recording_text_tracks
+from gateway.recording_calls.get_recordings import get_recordings
+from gateway.recording_calls.publish_recordings import publish_recordings
+from gateway.recording_calls.put_recording_text_track import put_recording_text_track
+from gateway.recording_calls.update_recordings import update_recordings
 from gateway.session_calls import refuse_session_call
 from gateway.state import Gateway
-from meetingpool.bbb.calls import CALLS, SESSION_CALLS
-from meetingpool.bbb.errors import ChecksumError, InternalError, UnsupportedRequest
+from meetingpool.bbb.calls import CALLS, SESSION_CALLS, CallSpec
+from meetingpool.bbb.errors import ApiError, ChecksumError, InternalError, MissingTrackParameter, UnsupportedRequest
 from meetingpool.logs import get_logger
 
 log = get_logger()
@@ -41,6 +47,12 @@ HANDLERS: dict[str, Handler] = {
     "getSessions": get_sessions,
     "insertDocument": insert_document,
     "sendChatMessage": send_chat_message,
+    "getRecordings": get_recordings,
+    "publishRecordings": publish_recordings,
+    "deleteRecordings": delete_recordings,
+    "updateRecordings": update_recordings,
+    "getRecordingTextTracks": get_recording_text_tracks,
+    "putRecordingTextTrack": put_recording_text_track,
     "getUser": get_user,
     "hooks/create": create_hook,
     "hooks/list": list_hooks,
@@ -68,16 +80,22 @@ async def bbb_api(request: Request) -> Response:
     try:
         return await _answer(gateway, await read_call(request, spec, gateway.keys))
     except ChecksumError:
+        if spec.answers_json and b"checksum=" not in request.scope["query_string"]:
+            return json_refusal(MissingTrackParameter("checksum"))
         error = ChecksumError(spec.checksum_refusal)
         host = request.client.host if request.client else ""
-        return gateway.failed_checksums.refuse(error, host, gateway.clock.monotonic())
+        return gateway.failed_checksums.refuse(error, host, gateway.clock.monotonic(), in_json=spec.answers_json)
     except ClientDisconnect:  # there is nobody to answer
         raise
     except EXPECTED as error:
-        return refusal(api_error(error, name))
+        return _refused(spec, api_error(error, name))
     except Exception:  # the outermost frame of a call: a defect of ours is no reason for an HTML page
         log.exception("unexpected_error", call=name)
-        return refusal(InternalError("Something went wrong; please try again."))
+        return _refused(spec, InternalError("Something went wrong; please try again."))
+
+
+def _refused(spec: CallSpec, error: ApiError) -> Response:
+    return json_refusal(error) if spec.answers_json else refusal(error)
 
 
 async def _answer(gateway: Gateway, call: Call) -> Response:

@@ -1,8 +1,9 @@
 """What servers announce: proved, kept in the outbox, and only then acknowledged. The poller delivers what was kept.
 
 The address that a server calls names a placement and proves that it was made here (meetingpool.domain.callbacks). A recording or
-a report also carries a token, made with a server's secret. Whatever cannot be kept now is answered with an error: BBB tells of an
-end again then, and of the rest its log says that nobody was told.
+a report also carries a token, made with a server's secret. A recording that is made is on its way, and not announced yet.
+Whatever cannot be kept now is answered with an error: BBB tells of an end again then, and of the rest its log says that nobody
+was told.
 """
 
 from collections.abc import Awaitable, Callable
@@ -122,13 +123,15 @@ async def _end_callback(gateway: Gateway, told: Told) -> Response:
 
 
 async def _recording_ready(gateway: Gateway, told: Told) -> Response:
+    """Nothing is kept: the front end is told when the recording can be played here, by whoever put it into the library."""
     body = await _body(told.request, (_FORM, _JSON), MAX_RECORDING_READY_BYTES)
     servers = gateway.view.pool.servers
     # Recordings may be made on another host than the meeting's, which signs with a secret of its own.
     hosts = sorted(servers.values(), key=lambda server: server.id != told.placement.server_id)
     ready = verify_recording_ready(body, [server.secret for server in hosts], now=gateway.clock.epoch())
     _require_own_meeting(told, ready.meeting_id)
-    await _keep(gateway, announcements.recording_ready(told.placement, ready.record_id))
+    tenant, meeting_id = told.placement.key
+    log.info("recording_on_its_way", recording=ready.record_id, tenant=tenant, meeting=meeting_id)
     return Response()
 
 

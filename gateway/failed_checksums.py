@@ -8,7 +8,7 @@ from math import ceil
 
 from starlette.responses import Response
 
-from gateway.answers import xml_answer
+from gateway.answers import json_refusal, xml_answer
 from gateway.tally import Tally
 from gateway.throttle import Throttle, source_of
 from meetingpool.bbb import xml
@@ -25,14 +25,14 @@ class FailedChecksums:
         self._throttle = Throttle(limit=per_minute, window=60.0)
         self._tally = Tally()
 
-    def refuse(self, error: ChecksumError, host: str, now: float) -> Response:
+    def refuse(self, error: ChecksumError, host: str, now: float, *, in_json: bool = False) -> Response:
         """The refusal: status 200 as everywhere in the API, 429 for an address over the limit. The document is the same."""
         source = source_of(host)
         is_welcome = not self._throttle.retry_after(source, now)
         self._throttle.note_failure(source, now)
         if count := self._tally.note(source, now):
             log.warning("failed_checksums", address=source, count=count)
-        answer = xml_answer(_document(error.message))
+        answer = json_refusal(error) if in_json else xml_answer(_document(error.message))
         if not is_welcome:
             answer.status_code = 429
             answer.raw_headers.append((b"retry-after", b"%d" % ceil(self._throttle.retry_after(source, now))))

@@ -1,5 +1,6 @@
 """What every handler of one gateway process works with. Opened by the lifespan, closed by it."""
 
+import asyncio
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -8,7 +9,11 @@ from gateway.dial_in import DialIn
 from gateway.failed_checksums import FailedChecksums
 from gateway.learning_records import LearningRecords
 from gateway.meeting_lists import MeetingLists
+from gateway.playback_files import PlaybackFiles
+from gateway.playback_links import PlaybackLinks
+from gateway.playback_passes import PlaybackPasses
 from gateway.pool_view import PoolView
+from gateway.recording_uploads import Uploads
 from gateway.shared_reads import SharedReads
 from gateway.tenant_shares import TenantShares
 from gateway.tenants import Tenants
@@ -26,6 +31,9 @@ from meetingpool.operations.forget_meeting import forget_if_gone
 from meetingpool.operations.place_meeting import MeetingPlacer
 from meetingpool.operations.record_polls import GRACE
 from meetingpool.settings import Settings
+
+# A list that somebody takes slowly holds one piece of it.
+MAX_LISTS = 32
 
 
 @dataclass(slots=True)
@@ -52,6 +60,14 @@ class Gateway:
     failed_checksums: FailedChecksums
     tenant_shares: TenantShares
     hook_announcer: HookAnnouncer
+    links: PlaybackLinks
+    passes: PlaybackPasses
+    files: PlaybackFiles
+    recording_uploads: Uploads
+    # Lists of recordings that each tenant has under way, beyond what is answered in one piece.
+    list_shares: TenantShares = field(default_factory=lambda: TenantShares(MAX_LISTS))
+    # Held while subtitles are made into WebVTT, which takes long where they are many.
+    subtitles: asyncio.Lock = field(default_factory=asyncio.Lock)
     readiness: Readiness = field(default_factory=Readiness)
     reads: SharedReads = field(default_factory=SharedReads)
 

@@ -67,9 +67,22 @@ class Tenants:
         """The endpoint of a tenant's API."""
         if self._url_host:
             return f"https://{tenant.name}.{self._url_host}/bigbluebutton/api/"
+        return f"{self.configured_url or self._named_by(request)}/t/{tenant.name}/bigbluebutton/api/"
+
+    def public_url(self, tenant: Tenant, request: HTTPConnection) -> str:
+        """Where browsers find what the tenant has here, such as recordings.
+
+        What the request calls us will do, where no setting says better: the answer goes to whoever sent it, and to nobody else.
+        """
+        if self.are_many and "tenant" in request.path_params:
+            return f"{self.configured_url or self._named_by(request)}/t/{tenant.name}"
+        if self.are_many:
+            return f"https://{tenant.name}.{self._url_host}" if self._url_host else self._named_by(request)
+        return self.configured_url or self._named_by(request)
+
+    def _named_by(self, request: HTTPConnection) -> str:
         host = request.headers.get("host", "")
-        named = f"{request.scope['scheme']}://{host}" if _HOST.fullmatch(host) else self._address_of(request)
-        return f"{self.configured_url or named}/t/{tenant.name}/bigbluebutton/api/"
+        return f"{request.scope['scheme']}://{host}" if _HOST.fullmatch(host) else self._address_of(request)
 
     def _address_of(self, request: HTTPConnection) -> str:
         host, port = request.scope.get("server") or (self._own_host, None)

@@ -56,6 +56,10 @@ def _networks_and_hosts(text: str) -> tuple[str, ...]:
     return entries
 
 
+def _paths(text: str) -> tuple[Path, ...]:
+    return tuple(map(Path, filter(None, text.split(":"))))
+
+
 ChecksumAlgorithm = Literal["sha1", "sha256", "sha384", "sha512"]
 LogFormat = Literal["json", "console"]
 LogLevel = Literal["debug", "info", "warning", "error"]
@@ -67,6 +71,8 @@ Host = Annotated[str, Meta(min_length=1), _read_by(_host)]
 Minutes = Annotated[int, Meta(ge=0, le=MAX_CAP)]
 Algorithms = Annotated[frozenset[ChecksumAlgorithm], Meta(min_length=1), _read_by(_algorithms)]
 NetworksAndHosts = Annotated[tuple[str, ...], _read_by(_networks_and_hosts)]
+Paths = Annotated[tuple[Path, ...], _read_by(_paths)]
+Location = Annotated[str, Meta(pattern=r"^/[A-Za-z0-9_/-]*[A-Za-z0-9_-]\Z", examples=["/static-resource"])]
 Defaults = Annotated[tuple[Rule, ...], _read_by(partial(read_assignments, Operator.DEFAULT))]
 Overrides = Annotated[tuple[Rule, ...], _read_by(partial(read_assignments, Operator.OVERRIDE))]
 Removals = Annotated[tuple[Rule, ...], _read_by(read_removals)]
@@ -219,6 +225,62 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Meta(description="Minutes after which a telephone call is hung up; 0: never. Unset: `MAX_MEETING_DURATION`"),
     ] = None
 
+    recording_disabled: Annotated[
+        bool, SCALELITE, Meta(description="There are no recordings: nothing is imported, listed or played")
+    ] = False
+    recording_spool_dir: Annotated[
+        Paths,
+        SCALELITE,
+        Meta(description="Where servers deliver archives, separated by colons if several. Unset: below the data directory"),
+    ] = ()
+    recording_work_dir: Annotated[
+        Path | None,
+        SCALELITE,
+        Meta(description="Where archives are unpacked, on the file system of the two below. Unset: below the data directory"),
+    ] = None
+    recording_publish_dir: Annotated[
+        Path | None, SCALELITE, Meta(description="The published recordings. Unset: below the data directory")
+    ] = None
+    recording_unpublish_dir: Annotated[
+        Path | None, SCALELITE, Meta(description="The unpublished recordings. Unset: below the data directory")
+    ] = None
+    recording_import_unpublished: Annotated[
+        bool, SCALELITE, Meta(description="New recordings are unpublished until somebody publishes them")
+    ] = False
+    recording_import_poll_interval: Annotated[
+        float, SCALELITE, Meta(ge=1, le=3600, description="Seconds between two looks into the spool directories")
+    ] = 10.0
+    recording_settle_time: Annotated[
+        float, Meta(ge=0, le=3600, description="Seconds for which an archive must not change before it is imported")
+    ] = 5.0
+    recording_max_bytes: Annotated[
+        int, Meta(ge=1024 * 1024, description="Largest recording, unpacked, in bytes; an archive with more is refused")
+    ] = 200 * 1024**3
+    recording_max_files: Annotated[int, Meta(ge=1, description="Most files of an archive; one with more is refused")] = 200_000
+    recording_trash_days: Annotated[
+        int,
+        Meta(ge=0, description="Days for which files of deleted recordings are kept; `recordings restore` brings them back"),
+    ] = 14
+    get_recordings_api_filtered: Annotated[
+        bool, SCALELITE, Meta(description="getRecordings must name a recordID or a meetingID")
+    ] = False
+    protected_recordings_enabled: Annotated[
+        bool, SCALELITE, Meta(description="New recordings are protected: they open by links that work once")
+    ] = False
+    protected_recordings_token_timeout: Annotated[
+        int, SCALELITE, Meta(ge=1, le=60, description="Minutes for which a link to a protected recording works")
+    ] = 60
+    protected_recordings_timeout: Annotated[
+        int, SCALELITE, Meta(ge=1, le=7 * 24 * 60, description="Minutes for which a protected recording can be watched then")
+    ] = 360
+    playback_x_accel: Annotated[
+        Location | None,
+        Meta(description="nginx sends the files of recordings, from this internal location. Unset: the gateway sends them"),
+    ] = None
+    playback_app_dir: Annotated[
+        Path | None, Meta(description="Where the player of presentations, bbb-playback, is installed")
+    ] = None
+
     log_format: Annotated[LogFormat, Meta(description="`json` or `console`")] = "console"
     log_level: Annotated[LogLevel, Meta(description="`debug`, `info`, `warning` or `error`")] = "info"
 
@@ -231,6 +293,26 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         """All secrets that front ends may sign with; never an empty one."""
         given = [self.loadbalancer_secret or "", *(self.loadbalancer_secrets or "").split(":")]
         return tuple(dict.fromkeys(secret for secret in given if secret))
+
+    @property
+    def spool_dirs(self) -> tuple[Path, ...]:
+        return self.recording_spool_dir or (self._recordings_dir / "spool",)
+
+    @property
+    def work_dir(self) -> Path:
+        return self.recording_work_dir or self._recordings_dir / "work"
+
+    @property
+    def publish_dir(self) -> Path:
+        return self.recording_publish_dir or self._recordings_dir / "published"
+
+    @property
+    def unpublish_dir(self) -> Path:
+        return self.recording_unpublish_dir or self._recordings_dir / "unpublished"
+
+    @property
+    def _recordings_dir(self) -> Path:
+        return self.data_dir / "recordings"
 
     @property
     def base_url(self) -> str | None:

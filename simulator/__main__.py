@@ -7,18 +7,20 @@ import logging
 import signal
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from uvicorn.loops.auto import auto_loop_factory
 
 from meetingpool.bbb.client import Client
 from simulator import control
-from simulator.fleet import Fleet
+from simulator.fleet import RECORDING_DELAY, Fleet
 from simulator.front_end import FrontEnd
 from simulator.scenario import InvalidScenario, Scenario, find_scenario, read_scenario
 
 _OUTWARD = """\
 The servers do what BBB does by itself. When a meeting ends they call its meetingEndedURL and meta_endCallbackUrl, and post to
-its meta_analytics-callback-url if its events are kept. They tell of a recording when they hear that one is ready (see below).
+its meta_analytics-callback-url if its events are kept. With --spool they make an archive of what was recorded and put it
+there, and tell of each format. Without, they tell of a recording when they hear that one is ready (see below).
 Webhooks are registered with hooks/create; they are told of meetings that begin and end, and of people who come and go.
 """
 
@@ -29,6 +31,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.scenario and not (options.endpoint and options.endpoint_secret):
         parser.error("--scenario needs --endpoint and --endpoint-secret: whom should it call?")
+    if options.spool and not options.spool.is_dir():
+        parser.error("--spool needs a directory that is there")
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(message)s")
     try:
         scenario = read_scenario(find_scenario(options.scenario)) if options.scenario else None
@@ -53,6 +57,8 @@ async def _run(options: argparse.Namespace, scenario: Scenario | None) -> None:
         first_port=options.first_port,
         bind=options.bind,
         seed=options.seed,
+        spool=options.spool,
+        recording_delay=options.recording_delay,
     ) as fleet:
         for server in fleet.servers:
             server.has_webhooks = options.webhooks
@@ -99,6 +105,14 @@ def _parser() -> argparse.ArgumentParser:
         default=1.0,
         metavar="X",
         help="stretch the pauses before a call to others is repeated; 0.01 is a hundredth of BBB's",
+    )
+    parser.add_argument("--spool", type=Path, metavar="DIR", help="deliver recordings to this directory")
+    parser.add_argument(
+        "--recording-delay",
+        type=_positive,
+        default=RECORDING_DELAY,
+        metavar="SECONDS",
+        help=f"from the end of a meeting to its recording; its video takes three times as long (default: {RECORDING_DELAY:g})",
     )
     parser.add_argument("--scenario", metavar="NAME|FILE", help="play this scenario: demo, morning, or a TOML file")
     parser.add_argument("--endpoint", metavar="URL", help="the BBB API that the scenario calls")

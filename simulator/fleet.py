@@ -6,6 +6,7 @@ Tests and benchmarks run one around themselves; `python -m simulator` runs one u
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from random import Random
 from typing import Self
 
@@ -15,10 +16,12 @@ from simulator.control import control_application
 from simulator.faults import Faults
 from simulator.host import Host
 from simulator.listener import Listener
+from simulator.publishing import Publishing
 from simulator.server import SimulatedServer
 
 BBB_VERSION = "3.0.19"
 EXPIRY_SECONDS = 1.0
+RECORDING_DELAY = 10.0
 _SYSTEM_CLOCK = SystemClock()
 
 
@@ -44,11 +47,14 @@ class Fleet:
         bind: str = "127.0.0.1",
         seed: int = 1,
         version: str = BBB_VERSION,
+        spool: Path | None = None,
+        recording_delay: float = RECORDING_DELAY,
     ) -> AsyncIterator[Self]:
         """A fleet that runs as long as the context.
 
         `first_port` 0 takes any free ports, otherwise the ports follow each other. Without a `secret` each server has its
-        own. Raises OSError when a port is taken.
+        own. Recordings are delivered to `spool`, `recording_delay` seconds after their meetings. Raises OSError when a port is
+        taken.
         """
         hosts: list[Host] = []
         try:
@@ -64,7 +70,7 @@ class Fleet:
                     random=random,
                     version=version,
                 )
-                host = Host(server, listener)
+                host = Host(server, listener, Publishing(server, spool, recording_delay) if spool else None)
                 hosts.append(host)
                 await host.start(Application(server, control_application(host)))
             async with _ending_meetings([host.server for host in hosts]):

@@ -78,6 +78,7 @@ class FrontEnd:
 
     async def _create(self, meeting: PlannedMeeting) -> Reply:
         attendee_password, moderator_password = _passwords(meeting)
+        recording = (("record", "true"), ("autoStartRecording", "true")) if meeting.is_recorded else ()
         return await self._call(
             "create",
             (
@@ -85,6 +86,7 @@ class FrontEnd:
                 ("meetingID", meeting.meeting_id),
                 ("attendeePW", attendee_password),
                 ("moderatorPW", moderator_password),
+                *recording,
             ),
         )
 

@@ -70,16 +70,25 @@ class Visit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PastMeeting:
-    """What a server remembers of a meeting that is over. Its internal id is the id of its recording."""
+    """What a server remembers of a meeting that is over. Its internal id is the id of its recording.
+
+    `participants`: how often somebody came. `breakout_rooms`: the internal ids of those that ended with it.
+    """
 
     settings: MeetingSettings
     internal_id: str
     created_ms: int
     ended_ms: int
+    participants: int = 0
+    breakout_rooms: tuple[str, ...] = ()
 
     @property
     def meeting_id(self) -> str:
         return self.settings.meeting_id
+
+    @property
+    def duration_ms(self) -> int:
+        return self.ended_ms - self.created_ms
 
 
 class SimulatedMeeting:
@@ -150,6 +159,10 @@ class SimulatedMeeting:
             if not self.people:
                 self._emptied_at = now
         return person
+
+    @property
+    def visit_count(self) -> int:
+        return len(self._past_visits) + len(self.people)
 
     def visits_until(self, at: float) -> list[Visit]:
         """Everybody's visits in the order of coming; those who are still in leave `at` this moment."""

@@ -29,6 +29,7 @@ class Wave:
     join_within: float = 0.0
     prefix: str = "class"
     end_when_empty: bool = False
+    is_recorded: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +43,7 @@ class Steady:
     join_within: float = 0.0
     prefix: str = "ad-hoc"
     end_when_empty: bool = False
+    is_recorded: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +74,7 @@ class PlannedMeeting:
     starts_at: float
     people: tuple[PlannedPerson, ...]
     end_when_empty: bool
+    is_recorded: bool
 
 
 def find_scenario(name_or_file: str) -> Path:
@@ -132,7 +135,7 @@ def _plan_meeting(group: Wave | Steady, meeting_id: str, starts_at: float, rando
             )
         )
     name = meeting_id.replace("-", " ").capitalize()
-    return PlannedMeeting(meeting_id, name, starts_at, tuple(people), group.end_when_empty)
+    return PlannedMeeting(meeting_id, name, starts_at, tuple(people), group.end_when_empty, group.is_recorded)
 
 
 _Table = TypeVar("_Table", Wave, Steady, Scenario)
@@ -154,7 +157,7 @@ def _read_value(name: str, value: Any, where: str) -> Any:
     match name:
         case "description" | "prefix":
             _require(isinstance(value, str) and value != "", where, name, "a text")
-        case "end_when_empty":
+        case "end_when_empty" | "is_recorded":
             _require(isinstance(value, bool), where, name, "true or false")
         case "classes":
             _require(_is_amount(value, int), where, name, "a whole number, 0 or more")

@@ -74,6 +74,7 @@ class SimulatedServer:
         self.outward_counts: Counter[str] = Counter()
         self.on_request: Callable[[SimulatedServer, str], None] | None = None
         self.on_outward_call: Callable[[OutwardCall], None] | None = None
+        self.on_recorded: Callable[[PastMeeting], None] | None = None
         self._clock = clock
         self._random = random
         self._meeting_of_session: dict[str, SimulatedMeeting] = {}
@@ -299,18 +300,24 @@ class SimulatedServer:
         parent = self.parent_of(meeting)
         if parent and meeting.internal_id in parent.breakout_rooms:
             parent.remove_breakout_room(meeting.internal_id)
-        self._remember(meeting)
+        past = self._remember(meeting)
         self._tell_of_end(meeting)
+        if meeting.has_recording_marks and self.on_recorded:
+            self.on_recorded(past)
 
-    def _remember(self, meeting: SimulatedMeeting) -> None:
-        self.past_meetings[meeting.internal_id] = PastMeeting(
+    def _remember(self, meeting: SimulatedMeeting) -> PastMeeting:
+        past = PastMeeting(
             settings=meeting.settings,
             internal_id=meeting.internal_id,
             created_ms=meeting.created_ms,
             ended_ms=self._epoch_ms(),
+            participants=meeting.visit_count,
+            breakout_rooms=tuple(meeting.breakout_rooms),
         )
+        self.past_meetings[meeting.internal_id] = past
         if len(self.past_meetings) > MAX_PAST_MEETINGS:
             del self.past_meetings[next(iter(self.past_meetings))]
+        return past
 
     def _past_meeting(self, meeting_id: str) -> PastMeeting | None:
         """By either id; of those with one external id the last."""

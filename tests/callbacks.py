@@ -5,14 +5,19 @@ import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import urlsplit
+from xml.sax.saxutils import escape
 
 import httpx
+from msgspec.structs import replace
 
 from gateway.app import create_app
 from gateway.state import Readiness
 from meetingpool.database.engine import Database
+from meetingpool.database.imports import ImportState
 from meetingpool.database.notifications import notify
 from meetingpool.database.outbox import NOTIFICATION, Kept, announce, list_kept
 from meetingpool.domain.announcements import Announcement
@@ -22,7 +27,9 @@ from meetingpool.operations.deliver_callbacks import Deliverer
 from meetingpool.outward.client import Outward
 from simulator.listener import Listener
 from simulator.server import SimulatedServer
+from tests.archives import deliver, recording_archive
 from tests.integration.simulator.receiving import PATIENCE, Receiver
+from tests.library import made_library
 from tests.pool import FrontEnd, RunningPool, running_pool
 
 LOOPBACK = ("127.0.0.0/8",)
@@ -93,6 +100,25 @@ class CallbackPool:
     async def execute(self, statement: str, *arguments: object) -> None:
         async with self.pool.database.transaction() as connection:
             await connection.execute(statement, *arguments)
+
+    async def bring_recording(self, internal_id: str, *formats: str) -> None:
+        """Imports the recording of a meeting that is over, as its server would describe it, in these formats."""
+        [meeting] = [past for server in self.servers for past in server.past_meetings.values() if past.internal_id == internal_id]
+        metadata = {name: escape(value) for name, value in meeting.settings.metadata.items()}
+        with TemporaryDirectory() as directory:
+            library = await made_library(self.pool.database, Path(directory), lambda given: replace(given, **self._tenancy))
+            content = recording_archive(
+                internal_id, formats or ("presentation",), meeting_id=meeting.meeting_id, metadata=metadata
+            )
+            deliver(library.spool.directory, internal_id, content)
+            [done] = await library.take_in()
+            assert done.state is ImportState.DONE, done.detail
+            async with self.pool.database.transaction() as connection:
+                await connection.execute("UPDATE installation SET storage_id = NULL")
+
+    @property
+    def _tenancy(self) -> dict[str, bool]:
+        return {"multitenancy_enabled": self.pool.settings.multitenancy_enabled}
 
     async def make_due(self) -> None:
         """Ends all pauses and leases."""

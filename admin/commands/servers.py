@@ -158,3 +158,12 @@ def _asked_secret() -> str:
     if not sys.stdin.isatty():
         raise typer.BadParameter("give the server's secret by --secret or --secret-file, or by --secret - on standard input")
     return str(typer.prompt("Secret of the server", hide_input=True))
+
+
+@app.command("upload-token")
+def upload_token(server: ServerName) -> None:
+    """Show what the server needs to upload recordings: an address and a token."""
+    from admin.connection import with_database
+    from admin.servers import show_upload_token
+
+    with_database(lambda database, settings: show_upload_token(database, settings, server))

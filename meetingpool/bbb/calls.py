@@ -27,7 +27,8 @@ class CallSpec:
     """A call of the API: its name as signed, and what it accepts.
 
     `is_read`: it changes nothing, so it may be repeated. `is_of_installation`: signed with the secret of the whole installation,
-    not a tenant's. `checksum_refusal`: what a wrong checksum is told, where that is not what all others are.
+    not a tenant's. `checksum_refusal`: what a wrong checksum is told, where that is not what all others are. `answers_json`: its
+    answers are JSON, those of the others XML.
     """
 
     name: str
@@ -36,6 +37,7 @@ class CallSpec:
     is_read: bool = False
     is_of_installation: bool = False
     checksum_refusal: str | None = None
+    answers_json: bool = False
 
 
 _FORMS = frozenset({BodyKind.FORM, BodyKind.MULTIPART})
@@ -58,6 +60,12 @@ CALLS = {
         CallSpec("getSessions", _READ_OR_POST, _FORMS, is_read=True),
         CallSpec("insertDocument", frozenset({"POST"}), frozenset({BodyKind.XML})),
         CallSpec("sendChatMessage", _GET, _NO_BODY),
+        CallSpec("getRecordings", _READ_OR_POST, _FORMS, is_read=True),
+        CallSpec("publishRecordings", _GET, _NO_BODY),
+        CallSpec("deleteRecordings", _GET, _NO_BODY),
+        CallSpec("updateRecordings", _GET | {"POST"}, _FORMS),
+        CallSpec("getRecordingTextTracks", _READ_OR_POST, _FORMS, is_read=True, answers_json=True),
+        CallSpec("putRecordingTextTrack", frozenset({"POST"}), frozenset({BodyKind.MULTIPART}), answers_json=True),
         CallSpec("getUser", _READ, _NO_BODY, is_read=True, is_of_installation=True),
         CallSpec("hooks/create", _GET, _NO_BODY, checksum_refusal=_HOOKS_REFUSAL),
         CallSpec("hooks/list", _GET, _NO_BODY, is_read=True, checksum_refusal=_HOOKS_REFUSAL),

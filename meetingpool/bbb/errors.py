@@ -3,7 +3,10 @@
     ApiError                    the caller is refused; becomes <returncode>FAILED</returncode> with a messageKey
         ChecksumError, UnsupportedContentType, UnsupportedRequest, MissingMeetingID, ValidationError,
         MeetingNotFound, MissingSession, ServerUnavailable, ServerTagUnavailable, MaxConcurrent, NoSuchUser, InternalError,
-        MissingCallbackURL, MissingHookID, NoSuchHook, HookNotCreated
+        MissingCallbackURL, MissingHookID, NoSuchHook, HookNotCreated,
+        MissingRecordID, MissingPublish, MissingFilter, RecordingsNotFound
+        TextTrackError          of the calls about text tracks: their answers are JSON
+            MissingTrackParameter, NoRecordingFound, NoCaptionsFound, InvalidKind, InvalidLang, EmptyTextTrack, TextTrackNotKept
     ServerFailure               a server gave no usable answer
         NothingSent             the request never left us: it is safe to ask another server
         RequestRejected         the host turned the request away: BBB did nothing
@@ -100,6 +103,70 @@ class NoSuchHook(ApiError):
 
 class HookNotCreated(ApiError):
     message_key = "createHookError"
+
+
+class MissingRecordID(ApiError):
+    message_key = "missingParamRecordID"
+    default_message = "You must specify a recordID."
+
+
+class MissingPublish(ApiError):
+    message_key = "missingParamPublish"
+    default_message = "You must specify a publish value true or false."
+
+
+class MissingFilter(ApiError):
+    message_key = "missingParameters"
+    default_message = "param meetingID or recordID must be included."
+
+
+class RecordingsNotFound(ApiError):
+    message_key = "notFound"
+    default_message = "We could not find recordings"
+
+
+class TextTrackError(ApiError):
+    """A call about text tracks is refused."""
+
+
+class MissingTrackParameter(TextTrackError):
+    message_key = "paramError"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"Missing param {name}.")
+
+
+class NoRecordingFound(TextTrackError):
+    message_key = "noRecordings"
+    default_message = "No recording found for ID"
+
+
+class NoCaptionsFound(TextTrackError):
+    message_key = "noCaptionsFound"
+    default_message = "No captions found for ID"
+
+
+class InvalidKind(TextTrackError):
+    message_key = "invalidKind"
+
+    def __init__(self, kind: str) -> None:
+        super().__init__(f"Invalid kind parameter, expected='subtitles|captions' actual={kind}")
+
+
+class InvalidLang(TextTrackError):
+    message_key = "invalidLang"
+
+    def __init__(self, lang: str) -> None:
+        super().__init__(f"Malformed lang param, received={lang}")
+
+
+class EmptyTextTrack(TextTrackError):
+    message_key = "empty_uploaded_text_track"
+    default_message = "Empty uploaded text track."
+
+
+class TextTrackNotKept(TextTrackError):
+    message_key = "upload_text_track_failed"
 
 
 class InternalError(ApiError):

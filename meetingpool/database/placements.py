@@ -26,6 +26,11 @@ _FIND_ON = """
     ORDER BY host_id, generation DESC
 """
 
+_FIND_LAST = """
+    SELECT generation, tenant, meeting_id, host_id, server_id, '{}'::jsonb AS callbacks
+    FROM placements WHERE host_id = $1 ORDER BY generation DESC LIMIT 1
+"""
+
 _PURGE = """
     DELETE FROM placements WHERE generation IN (
         SELECT generation FROM placements
@@ -39,6 +44,12 @@ _PURGE = """
 async def find_placement(connection: Connection, generation: int, mark: str) -> Placement | None:
     """The placement, with the callbacks of the meeting that has the mark: a server may have made several in one placement."""
     row = await connection.fetchrow(_FIND, generation, mark)
+    return _placement(row) if row else None
+
+
+async def last_placement_of(connection: Connection, host_id: str) -> Placement | None:
+    """The last placement of the meeting that servers know by this id, without its callbacks."""
+    row = await connection.fetchrow(_FIND_LAST, host_id)
     return _placement(row) if row else None
 
 

@@ -196,4 +196,157 @@ installation = Table(
     Column("callback_key", LargeBinary, nullable=False),
     # Where servers reach us, as the last webhook that was registered here showed it; NULL as long as there has been none.
     Column("hooks_base_url", Text),
+    # What the storage of recordings must hold to be ours; NULL until it was first used.
+    Column("storage_id", Text),
+)
+
+recordings = Table(
+    "recordings",
+    metadata,
+    Column("record_id", Text, primary_key=True),
+    Column("tenant", Text, nullable=False),
+    # The front end's meetingID.
+    Column("meeting_id", Text, nullable=False),
+    Column("internal_id", Text),
+    Column("name", Text, nullable=False, server_default=""),
+    Column("is_breakout", Boolean, nullable=False, server_default="false"),
+    Column("breakout", JSONB),
+    Column("breakout_rooms", ARRAY(Text), nullable=False, server_default="{}"),
+    # What front ends see, and what was last asked for.
+    Column("state", Text, nullable=False, server_default="processing"),
+    Column("wanted", Text, nullable=False),
+    Column("protected", Boolean, nullable=False, server_default="false"),
+    # In milliseconds since 1970.
+    Column("start_ms", BigInteger, nullable=False, server_default="0"),
+    Column("end_ms", BigInteger, nullable=False, server_default="0"),
+    Column("participants", Integer),
+    # In bytes.
+    Column("raw_size", BigInteger),
+    # What servers delivered, what front ends edited (null: taken away), and what both make together.
+    Column("delivered", JSONB, nullable=False, server_default="{}"),
+    Column("edited", JSONB, nullable=False, server_default="{}"),
+    Column("metadata", JSONB, nullable=False, server_default="{}"),
+    # As getRecordings shows it, written whenever any of this changes.
+    Column("document", LargeBinary, nullable=False, server_default=""),
+    # Whether all files are where `wanted` says, and nothing waits to be placed.
+    Column("is_settled", Boolean, nullable=False, server_default="false"),
+    # Who moves its files now, and until when nobody else does.
+    Column("mover", Text),
+    Column("mover_until", DateTime(timezone=True)),
+    # Of the meeting: which placement, and which of the meetings made under it, is told that it is ready.
+    Column("generation", BigInteger),
+    Column("mark", Text),
+    # The formats that were last announced, as a text of their names.
+    Column("announced", Text),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("deleted_at", DateTime(timezone=True)),
+    Index("ix_recordings_record_id_prefix", "record_id", postgresql_ops={"record_id": "text_pattern_ops"}),
+    Index("ix_recordings_meeting_id", "tenant", "meeting_id"),
+    Index("ix_recordings_start", "tenant", text("start_ms DESC"), text("record_id DESC"), postgresql_include=["state"]),
+    # Few are in other states than published, and lists of those go through few rows.
+    Index(
+        "ix_recordings_not_published",
+        "tenant",
+        "state",
+        text("start_ms DESC"),
+        text("record_id DESC"),
+        postgresql_where=text("state <> 'published'"),
+    ),
+    Index("ix_recordings_metadata", "metadata", postgresql_using="gin", postgresql_ops={"metadata": "jsonb_path_ops"}),
+    Index("ix_recordings_unsettled", "record_id", postgresql_where=text("NOT is_settled")),
+    Index("ix_recordings_deleted_at", "deleted_at", postgresql_where=text("deleted_at IS NOT NULL")),
+)
+
+# The formats of recordings whose files are in the library.
+recording_formats = Table(
+    "recording_formats",
+    metadata,
+    Column("record_id", Text, ForeignKey("recordings.record_id", ondelete="CASCADE"), nullable=False),
+    Column("format", Text, nullable=False),
+    # As the server described it: meetingpool.domain.recordings.PlaybackFormat.
+    Column("description", JSONB, nullable=False),
+    Column("location", Text, nullable=False),
+    Column("files", Integer, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    # Of every file: path, bytes, sha256 (meetingpool.library.manifest). Its digest tells whether two deliveries are the same.
+    Column("manifest", LargeBinary, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("placed_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    PrimaryKeyConstraint("record_id", "format"),
+)
+
+# Formats that were unpacked and wait to be placed in the library, instead of the ones that are there.
+recording_arrivals = Table(
+    "recording_arrivals",
+    metadata,
+    Column("record_id", Text, ForeignKey("recordings.record_id", ondelete="CASCADE"), nullable=False),
+    Column("format", Text, nullable=False),
+    # The directory under the work directory that holds `format/record_id`.
+    Column("directory", Text, nullable=False),
+    # Of that directory, by which it is known after it was moved.
+    Column("inode", BigInteger, nullable=False),
+    Column("description", JSONB, nullable=False),
+    Column("files", Integer, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("manifest", LargeBinary, nullable=False),
+    Column("digest", Text, nullable=False),
+    PrimaryKeyConstraint("record_id", "format"),
+)
+
+# Archives that were claimed from spool directories, until some time after they are in the library.
+imports = Table(
+    "imports",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    # The spool directory, the archive's name there, and its name since it was claimed.
+    Column("spool", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("file", Text, nullable=False, unique=True),
+    # As it was last seen. An import begins when they have not changed for a while.
+    Column("size", BigInteger, nullable=False),
+    Column("mtime_ns", BigInteger, nullable=False),
+    Column("seen_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("state", Text, nullable=False, server_default="waiting"),
+    # Counts the tries, and tells the last one from those before: a late worker writes nothing.
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("holder", Text),
+    Column("lease_until", DateTime(timezone=True)),
+    Column("next_attempt_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    # Why it was refused, or why the last try failed.
+    Column("reason", Text),
+    Column("detail", Text),
+    Column("failing_since", DateTime(timezone=True)),
+    Column("record_ids", ARRAY(Text), nullable=False, server_default="{}"),
+    # Of the running import: bytes of the archive that were read, and files that were written.
+    Column("bytes_done", BigInteger, nullable=False, server_default="0"),
+    Column("files_done", Integer, nullable=False, server_default="0"),
+    # Whose it is, by the word of an administrator; and that it may bring a deleted recording back.
+    Column("tenant", Text),
+    Column("is_forced", Boolean, nullable=False, server_default="false"),
+    Column("claimed_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("finished_at", DateTime(timezone=True)),
+    Index("ix_imports_due", "next_attempt_at", "id", postgresql_where=text("state IN ('waiting', 'working')")),
+    Index("ix_imports_state", "state", "id"),
+)
+
+# Links that open something once, and were used. Kept until they would no longer be accepted anyway.
+used_links = Table(
+    "used_links",
+    metadata,
+    Column("token", LargeBinary, primary_key=True),
+    Column("expires_at", DateTime(timezone=True), nullable=False, index=True),
+)
+
+# Subtitles that front ends uploaded, as WebVTT.
+text_tracks = Table(
+    "text_tracks",
+    metadata,
+    Column("record_id", Text, ForeignKey("recordings.record_id", ondelete="CASCADE"), nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("lang", Text, nullable=False),
+    Column("label", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("document", Text, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    PrimaryKeyConstraint("record_id", "kind", "lang"),
 )

@@ -65,9 +65,9 @@ def end_callback(placement: Placement, mark: str, *, has_recording_marks: bool) 
     return _announcement(placement, CallbackKind.END_CALLBACK, payload, str(placement.generation), mark)
 
 
-def recording_ready(placement: Placement, record_id: str) -> Announcement | None:
-    """BBB says so once for each format; the front end hears it once."""
-    return _announcement(placement, CallbackKind.RECORDING_READY, {"record_id": record_id}, record_id)
+def recording_ready(placement: Placement, record_id: str, formats: str) -> Announcement | None:
+    """Told once for each set of `formats` that can be played: a format that is made hours later is news."""
+    return _announcement(placement, CallbackKind.RECORDING_READY, {"record_id": record_id}, record_id, formats)
 
 
 def analytics(placement: Placement, internal_id: str, document: Mapping[str, Any]) -> Announcement | None:

@@ -9,6 +9,10 @@ from tests.wire import FORM, Headers
 SECRET_OF_TENANT = b"secret-of-a-tenant"
 XML = b"text/xml"
 SLIDES = b"<modules><module name='presentation'><document url='https://x.example/a.pdf' filename=\"a.pdf\"/></module></modules>"
+SUBTITLES = (
+    b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.srt"\r\n\r\n'
+    b"1\n00:00:01,000 --> 00:00:02,000\nHello\n\r\n--x--\r\n"
+)
 MEETINGS = 12
 
 
@@ -35,6 +39,7 @@ def _session_call(name: bytes) -> Seed:
 
 
 _ID = b"meetingID=room-ROOM"
+_RECORD_ID = b"recordID=" + b"0123456789" * 4 + b"-1700000000000"
 _AUTHORIZATION = (b"authorization", b"Basic " + base64.b64encode(b"fsapi:fsapi-password"))
 _CREATE = (_ID, b"name=A+room", b"moderatorPW=mp", b"meta_bbb-origin=Greenlight", b"meta_endCallbackUrl=https://x.example/?a=b")
 
@@ -52,6 +57,20 @@ SEEDS = [
     _call(b"getSessions"),
     _call(b"insertDocument", _ID, method="POST", headers=((b"content-type", XML),), body=SLIDES),
     _call(b"sendChatMessage", _ID, b"message=Hello", b"userName=Bot"),
+    _call(b"getRecordings", b"meetingID=room-ROOM,room-1", b"state=any", b"meta_bbb-origin=%25light", b"offset=0", b"limit=10"),
+    _call(b"getRecordings", method="POST", headers=((b"content-type", FORM),), form=(_RECORD_ID, b"meta_x=y")),
+    _call(b"publishRecordings", _RECORD_ID, b"publish=false"),
+    _call(b"updateRecordings", _RECORD_ID, b"meta_gl-listed=true", b"meta_name=", b"protect=true"),
+    _call(b"deleteRecordings", _RECORD_ID),
+    _call(b"getRecordingTextTracks", _RECORD_ID),
+    _call(
+        b"putRecordingTextTrack",
+        *(_RECORD_ID, b"kind=subtitles", b"lang=en-US", b"label=English"),
+        method="POST",
+        headers=((b"content-type", b"multipart/form-data; boundary=x"),),
+        body=SUBTITLES,
+    ),
+    Seed(b"/bigbluebutton/textTrack/" + b"0" * 64 + b"/" + _RECORD_ID[9:] + b"/subtitles_en-US.vtt"),
     _call(b"getUser", b"name=a", of_installation=True),
     _call(b"hooks/create", b"callbackURL=https://x.example/%3Fa%3Db", _ID, b"eventID=meeting-ended,user-joined"),
     _call(b"hooks/list", _ID),

@@ -60,11 +60,10 @@ def bearer(callbacks: CallbackPool, secret: str, **claims: Any) -> Mapping[str, 
 
 async def test_everything_that_a_server_announces_reaches_the_front_end(callbacks: CallbackPool) -> None:
     created = await callbacks.front_end.create("room", **callbacks.addresses(), meta_context="a course")
-    (server,) = callbacks.servers
     internal_id = created.findtext("internalMeetingID") or ""
     async with delivering(callbacks.pool):
         assert succeeded(await callbacks.front_end.ask("end", meetingID="room"))
-        server.publish_recording(internal_id)
+        await callbacks.bring_recording(internal_id)
         calls = await received(callbacks, 4)
 
     assert calls["/ended"].target == "/ended"
@@ -99,7 +98,7 @@ async def test_a_tenant_hears_of_its_own_id_signed_with_its_own_secret(tenants: 
     (host_id,) = server.meetings
     async with delivering(tenants.pool):
         await front_end.ask("end", meetingID="a room")
-        server.publish_recording(created.findtext("internalMeetingID") or "")
+        await tenants.bring_recording(created.findtext("internalMeetingID") or "")
         calls = await received(tenants, 4)
 
     assert dict(parse_qsl(urlsplit(calls["/end"].target).query))["meetingID"] == "a room"
@@ -121,7 +120,7 @@ async def test_a_front_end_that_knows_only_its_second_secret_is_told_with_that(
     tenants.servers[0].end(next(iter(tenants.servers[0].meetings.values())))
     tenants.receiver.answers.extend(statuses)
     async with delivering(tenants.pool):
-        tenants.servers[0].publish_recording(created.findtext("internalMeetingID") or "")
+        await tenants.bring_recording(created.findtext("internalMeetingID") or "")
         first, second = [await tenants.receiver.next() for _ in range(2)]
     for call, secret in ((first, "secret of a"), (second, "second of a")):
         (token,) = parse_qs(call.body.decode())["signed_parameters"]
@@ -134,8 +133,7 @@ async def test_a_secret_that_was_changed_meanwhile_signs_what_was_kept_before(te
     created = await front_end.create("room", **{"meta_bbb-recording-ready-url": f"{tenants.receiver.origin}/ready"})
     (server,) = tenants.servers
     server.end(next(iter(server.meetings.values())))
-    server.publish_recording(created.findtext("internalMeetingID") or "")
-    await eventually(lambda: server.outward_counts["recording_ready_delivered"])
+    await tenants.bring_recording(created.findtext("internalMeetingID") or "")
     async with tenants.pool.database.transaction() as connection:
         await update_tenant(connection, "id-of-a", {"secrets": ["new of a"]})
     async with delivering(tenants.pool):
@@ -150,10 +148,9 @@ async def test_what_is_announced_again_is_told_once(callbacks: CallbackPool) -> 
     created = await callbacks.front_end.create("room", **callbacks.addresses())
     async with delivering(callbacks.pool):
         await callbacks.front_end.ask("end", meetingID="room")
-        for playback_format in ("presentation", "video"):
-            server.publish_recording(created.findtext("internalMeetingID") or "", playback_format)
+        for _ in range(2):
+            await callbacks.bring_recording(created.findtext("internalMeetingID") or "")
         calls = await received(callbacks, 4)
-        await eventually(lambda: server.outward_counts["recording_ready_delivered"] == 4)
         await eventually(lambda: server.outward_counts["analytics_delivered"] == 2)
     assert calls.keys() == {"/ended", "/end", "/ready", "/analytics"}
     assert callbacks.receiver.is_idle
@@ -168,7 +165,7 @@ async def test_two_recordings_of_a_room_are_two_announcements(callbacks: Callbac
             )
             internal_id = created.findtext("internalMeetingID") or ""
             server.end(server.meetings["room"])
-            server.publish_recording(internal_id)
+            await callbacks.bring_recording(internal_id)
             (token,) = parse_qs((await callbacks.receiver.next()).body.decode())["signed_parameters"]
             assert verified_payload(token, "sha256", SECRET)["record_id"] == internal_id
 
@@ -196,6 +193,27 @@ async def test_a_wrong_signature_is_refused_and_nothing_else_happens(callbacks: 
     assert await callbacks.kept() == []
 
 
+async def test_a_format_that_comes_later_is_told_of_as_well(callbacks: CallbackPool) -> None:
+    (server,) = callbacks.servers
+    created = await callbacks.front_end.create("room", **{"meta_bbb-recording-ready-url": f"{callbacks.receiver.origin}/"})
+    internal_id = created.findtext("internalMeetingID") or ""
+    server.end(server.meetings["room"])
+    async with delivering(callbacks.pool):
+        for formats in (("presentation",), ("presentation", "video")):
+            await callbacks.bring_recording(internal_id, *formats)
+            await callbacks.receiver.next()
+    assert callbacks.receiver.is_idle
+
+
+async def test_what_a_server_says_of_a_recording_is_not_told_before_it_can_be_played(callbacks: CallbackPool) -> None:
+    (server,) = callbacks.servers
+    created = await callbacks.front_end.create("room", **{"meta_bbb-recording-ready-url": f"{callbacks.receiver.origin}/"})
+    server.end(server.meetings["room"])
+    server.publish_recording(created.findtext("internalMeetingID") or "")
+    await eventually(lambda: server.outward_counts["recording_ready_delivered"])
+    assert [kept.kind for kept in await callbacks.kept()] == []
+
+
 async def test_a_recorder_of_another_host_may_announce_recordings_and_no_reports(database_url: str) -> None:
     async with callback_pool(database_url, servers=2) as callbacks:
         await callbacks.front_end.create("room", **callbacks.addresses())
@@ -205,7 +223,6 @@ async def test_a_recorder_of_another_host_may_announce_recordings_and_no_reports
         told = await callbacks.call(ready, "POST", content=ready_form(other.secret), headers=FORM)
         refused = await callbacks.call(analytics, "POST", content=report, headers=bearer(callbacks, other.secret))
         assert (told.status_code, refused.status_code) == (200, 401)
-        assert [kept.kind for kept in await callbacks.kept()] == ["recording-ready"]
 
 
 @pytest.mark.parametrize("change", ["generation", "kind", "proof", "not hex", "not a number", "too short", "huge"])

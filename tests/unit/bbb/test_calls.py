@@ -22,9 +22,18 @@ def test_body_is_known_by_its_media_type_alone(content_type: str, kind: BodyKind
     assert BodyKind.of(content_type) == kind
 
 
-def test_join_send_chat_message_get_user_and_webhooks_take_no_post() -> None:
+def test_calls_whose_parameters_must_all_be_signed_in_the_query_take_no_post() -> None:
     without_post = [call for call, spec in CALLS.items() if "POST" not in spec.methods]
-    assert without_post == ["join", "sendChatMessage", "getUser", "hooks/create", "hooks/list", "hooks/destroy"]
+    assert without_post == [
+        "join",
+        "sendChatMessage",
+        "publishRecordings",
+        "deleteRecordings",
+        "getUser",
+        "hooks/create",
+        "hooks/list",
+        "hooks/destroy",
+    ]
 
 
 def test_documents_are_posted_with_create_and_insert_document_only() -> None:
@@ -39,6 +48,10 @@ def test_what_changes_something_is_never_repeated() -> None:
         "end",
         "insertDocument",
         "sendChatMessage",
+        "publishRecordings",
+        "deleteRecordings",
+        "updateRecordings",
+        "putRecordingTextTrack",
         "hooks/create",
         "hooks/destroy",
     }

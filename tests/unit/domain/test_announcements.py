@@ -24,7 +24,7 @@ NOWHERE = Placement(generation=7, key=PLACEMENT.key, host_id="host-id", server_i
 def test_nobody_is_told_who_did_not_ask() -> None:
     assert announcements.meeting_ended(NOWHERE, "m") is None
     assert announcements.end_callback(NOWHERE, "m", has_recording_marks=True) is None
-    assert announcements.recording_ready(NOWHERE, "r") is None
+    assert announcements.recording_ready(NOWHERE, "r", "video") is None
     assert announcements.analytics(NOWHERE, "i", {"meeting_id": "host-id"}) is None
 
 
@@ -33,8 +33,9 @@ def test_what_is_the_same_has_one_identity_and_nothing_else_has() -> None:
         announcements.meeting_ended(PLACEMENT, "m"),
         announcements.meeting_ended(PLACEMENT, "n"),
         announcements.end_callback(PLACEMENT, "m", has_recording_marks=True),
-        announcements.recording_ready(PLACEMENT, "r"),
-        announcements.recording_ready(PLACEMENT, "s"),
+        announcements.recording_ready(PLACEMENT, "r", "video"),
+        announcements.recording_ready(PLACEMENT, "s", "video"),
+        announcements.recording_ready(PLACEMENT, "r", "presentation,video"),
         announcements.analytics(PLACEMENT, "i", {"data": 1}),
         announcements.analytics(PLACEMENT, "i", {"data": 2}),
         announcements.analytics(PLACEMENT, "j", {"data": 1}),

@@ -1,0 +1,1 @@
+"""The calls about recordings: a file per call, named like it."""

@@ -1,0 +1,29 @@
+"""`python -m tests.faults.unpack_alone ARCHIVE DIRECTORY MAX_FILES`: unpacks it with little memory.
+
+Prints the reason why not, and how many bytes of memory it took at most.
+"""
+
+import os
+import resource
+import sys
+from pathlib import Path
+
+from meetingpool.library.unpack import ArchiveRefused, Limits, unpack
+
+_ADDRESS_SPACE = 512 * 1024 * 1024
+
+
+def main() -> None:
+    archive, target, max_files = sys.argv[1:]
+    resource.setrlimit(resource.RLIMIT_AS, (_ADDRESS_SPACE, _ADDRESS_SPACE))
+    limits = Limits(max_bytes=2**31, max_files=int(max_files))
+    try:
+        unpack(os.open(archive, os.O_RDONLY), Path(target), limits, lambda *_: None)
+        outcome = "unpacked"
+    except ArchiveRefused as error:
+        outcome = error.reason
+    sys.stdout.write(f"{outcome} {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}\n")
+
+
+if __name__ == "__main__":
+    main()
