@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup run test check fuzz bench reference
+.PHONY: setup run test check faults fuzz bench reference
 
 setup: .venv/.ready
 
@@ -25,6 +25,10 @@ check: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/deptry .
+
+# Every call of every import and change goes wrong once. What it does is in docs/testing.md.
+faults: setup
+	TEST_EFFORT=100 $(BIN)/python -m pytest -n logical --maxprocesses 4 tests/faults/test_import_faults.py tests/faults/test_change_faults.py tests/faults/test_spool_races.py
 
 # REQUESTS: how many in all. What it does is in docs/testing.md.
 REQUESTS ?= 100000

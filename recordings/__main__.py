@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import sys
+import threading
 
 from meetingpool.clock import SystemClock
 from meetingpool.database.engine import Database, DatabaseUnavailable
@@ -45,22 +46,28 @@ async def run(settings: Settings) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, _stop, stop)
     database = Database(str(settings.database_url), name="recordings", pool_size=4)
     try:
         storage = storage_of(settings)
         await prepare_storage(database, storage)
         worker = await make_worker(settings, database, storage)
-        working = asyncio.create_task(worker.run(stop))
-        stopping = asyncio.create_task(stop.wait())
-        await asyncio.wait([working, stopping], return_when=asyncio.FIRST_COMPLETED)
-        done, _ = await asyncio.wait([working], timeout=FINISH_WITHIN)
-        if not done:
-            log.error("storage_hangs", waited=FINISH_WITHIN)
-            os._exit(1)
-        await working
+        await worker.run(stop)
     finally:
         await database.close()
+
+
+def _stop(stop: asyncio.Event) -> None:
+    """Tells the worker to stop. One that cannot, since a thread of it waits for a storage that hangs, ends all the same."""
+    stop.set()
+    watchdog = threading.Timer(FINISH_WITHIN, _give_up)
+    watchdog.daemon = True
+    watchdog.start()
+
+
+def _give_up() -> None:
+    log.error("storage_hangs", waited=FINISH_WITHIN)
+    os._exit(1)
 
 
 async def make_worker(settings: Settings, database: Database, storage: Storage) -> Worker:

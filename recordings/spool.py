@@ -9,6 +9,7 @@ that has no row, since somebody died between the two, gets one later.
 """
 
 import os
+import re
 import stat
 from collections.abc import Iterator
 from contextlib import suppress
@@ -21,7 +22,9 @@ from meetingpool.logs import get_logger
 from meetingpool.operations.import_recording import CLAIMED
 
 SUFFIX = ".tar"
-_MAX_NAME_BYTES = 255
+# With what is before it, no more than file systems take.
+_MAX_NAME_LENGTH = 200
+_PLAIN, _NOT_PLAIN = re.compile("[A-Za-z0-9._-]+"), re.compile("[^A-Za-z0-9._-]")
 
 log = get_logger()
 
@@ -91,7 +94,7 @@ class Spool:
         is_same = look.is_same(Look(found.st_ino, found.st_size, found.st_mtime_ns, now))
         return Claimed(
             spool=self.directory,
-            name=name,
+            name=os.fsencode(name).decode(errors="replace"),
             file=file,
             size=found.st_size,
             mtime_ns=found.st_mtime_ns,
@@ -107,17 +110,17 @@ class Spool:
             with suppress(FileNotFoundError):
                 found = entry.stat(follow_symlinks=False)
                 if stat.S_ISREG(found.st_mode):
-                    name = entry.name.partition(".")[2] or entry.name
-                    claimed = Claimed(
-                        spool=self.directory,
-                        name=name,
-                        file=entry.name,
-                        size=found.st_size,
-                        mtime_ns=found.st_mtime_ns,
-                        quiet_for=0.0,
-                    )
-                    orphans.append(claimed)
+                    orphans.append(self._orphan(entry.name, found))
         return orphans
+
+    def _orphan(self, file: str, found: os.stat_result) -> Claimed:
+        if not _PLAIN.fullmatch(file):
+            # Whoever put it there, no worker did.
+            plain = _file_of(file)
+            (self._claimed / file).rename(self._claimed / plain)
+            file = plain
+        name = file.partition(".")[2] or file
+        return Claimed(spool=self.directory, name=name, file=file, size=found.st_size, mtime_ns=found.st_mtime_ns, quiet_for=0.0)
 
     def _since(self, name: str, look: Look) -> Look:
         earlier = self._seen.get(name)
@@ -148,6 +151,5 @@ def _entries(directory: Path, *, required: bool = False) -> list[os.DirEntry[str
 
 
 def _file_of(name: str) -> str:
-    """A name of its own for an archive, in which the one it was delivered under can be read."""
-    file = f"{uuid4().hex}.{name}".encode(errors="surrogateescape")
-    return file[-_MAX_NAME_BYTES:].decode(errors="surrogateescape") if len(file) > _MAX_NAME_BYTES else os.fsdecode(file)
+    """A name of its own for an archive, in which the one it was delivered under can be read, and that every system can hold."""
+    return f"{uuid4().hex}.{_NOT_PLAIN.sub('_', name)[-_MAX_NAME_LENGTH:]}"

@@ -40,12 +40,16 @@ RECORDED = {"record": "true", "meetingKeepEvents": "true"}
 
 @dataclass
 class CallbackPool:
-    """`pool` with one gateway, which listens at `url`; `receiver` is the front end when it is called."""
+    """`pool` with one gateway, which listens at `url`; `receiver` is the front end when it is called.
+
+    Recordings are in `directory`.
+    """
 
     pool: RunningPool
     front_end: FrontEnd
     receiver: Receiver
     url: str
+    directory: Path
 
     @property
     def servers(self) -> list[SimulatedServer]:
@@ -105,16 +109,11 @@ class CallbackPool:
         """Imports the recording of a meeting that is over, as its server would describe it, in these formats."""
         [meeting] = [past for server in self.servers for past in server.past_meetings.values() if past.internal_id == internal_id]
         metadata = {name: escape(value) for name, value in meeting.settings.metadata.items()}
-        with TemporaryDirectory() as directory:
-            library = await made_library(self.pool.database, Path(directory), lambda given: replace(given, **self._tenancy))
-            content = recording_archive(
-                internal_id, formats or ("presentation",), meeting_id=meeting.meeting_id, metadata=metadata
-            )
-            deliver(library.spool.directory, internal_id, content)
-            [done] = await library.take_in()
-            assert done.state is ImportState.DONE, done.detail
-            async with self.pool.database.transaction() as connection:
-                await connection.execute("UPDATE installation SET storage_id = NULL")
+        library = await made_library(self.pool.database, self.directory, lambda given: replace(given, **self._tenancy))
+        content = recording_archive(internal_id, formats or ("presentation",), meeting_id=meeting.meeting_id, metadata=metadata)
+        deliver(library.spool.directory, internal_id, content)
+        [done] = await library.take_in()
+        assert done.state is ImportState.DONE, done.detail
 
     @property
     def _tenancy(self) -> dict[str, bool]:
@@ -188,7 +187,8 @@ async def callback_pool(database_url: str, *, servers: int = 1, **settings: Any)
 
         await listener.open(with_state)
         try:
-            yield CallbackPool(pool, front_end, receiver, url)
+            with TemporaryDirectory() as directory:
+                yield CallbackPool(pool, front_end, receiver, url, Path(directory))
         finally:
             await listener.close()
 

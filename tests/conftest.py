@@ -1,6 +1,8 @@
 """What tests share: a real PostgreSQL whose schema is made once, and cloned for each test that asks for a database."""
 
 import asyncio
+import os
+import shutil
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -12,6 +14,12 @@ from meetingpool.database.engine import Database
 from tests.databases import cloned_database
 from tests.logs import Event, captured_logs
 from tests.pool import FrontEnd, RunningPool, running_pool
+
+# In memory where there is room: what is made to last on a disk, which is most of what is tested here, takes its time there.
+_MEMORY = Path("/dev/shm")  # noqa: S108
+_ROOM = 6 * 1024**3
+if os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free > _ROOM:
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))
 
 
 @pytest.fixture(scope="session")

@@ -68,6 +68,7 @@ _RELEASE = f"""
     WHERE {_OWN}
 """
 
+_IS_OVERTAKEN = "SELECT 1 FROM imports WHERE id > $1 AND record_ids @> ARRAY[$2] LIMIT 1"
 _FILES = "SELECT file FROM imports WHERE spool = $1 AND state <> 'done'"
 _LIST = f"SELECT {_COLUMNS} FROM imports WHERE state = ANY($1::text[]) ORDER BY id"
 _FIND = f"SELECT {_COLUMNS} FROM imports WHERE id = ANY($1::bigint[]) ORDER BY id"
@@ -158,6 +159,11 @@ async def require_lease(connection: Connection, taken: Import, record_ids: Colle
     """Keeps other workers from the archive until the transaction ends, and notes what is in it. Raises LeaseLost."""
     if await connection.fetchval(_REGISTER, taken.id, taken.attempts, list(record_ids)) is None:
         raise LeaseLost
+
+
+async def is_overtaken(connection: Connection, taken: Import, record_id: str) -> bool:
+    """Whether an archive of the recording that was delivered later has been imported already."""
+    return await connection.fetchval(_IS_OVERTAKEN, taken.id, record_id) is not None
 
 
 async def finish_import(connection: Connection, taken: Import) -> None:

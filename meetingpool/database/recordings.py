@@ -75,7 +75,7 @@ _UNSETTLED = """
 """
 _DELETED_BEFORE = """
     SELECT record_id FROM recordings
-    WHERE deleted_at < now() - make_interval(days => $1) AND is_settled
+    WHERE deleted_at < now() - make_interval(days => $1) AND is_settled AND (mover_until IS NULL OR mover_until <= now())
         AND EXISTS (SELECT FROM recording_formats WHERE recording_formats.record_id = recordings.record_id)
     ORDER BY deleted_at LIMIT $2
 """

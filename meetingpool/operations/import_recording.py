@@ -182,10 +182,11 @@ class Importer:
         _require_welcome(entry, origin, is_forced=taken.is_forced)
         if taken.is_forced and entry.wanted is RecordingState.DELETED:
             entry = replace(entry, wanted=self._first_wanted(formats))
-        arrivals = [_arrival(each, directory) for each in formats if _is_news(each, entry)]
+        is_overtaken = await imports.is_overtaken(connection, taken, record_id)
+        arrivals = [_arrival(each, directory) for each in formats if _is_news(each, entry, is_overtaken=is_overtaken)]
         for arrival in arrivals:
             await recordings.put_arrival(connection, record_id, arrival)
-        for each in formats:
+        for each in formats if not is_overtaken else ():
             entry = merged(entry, each.delivered.description, origin)
         entry = replace(entry, is_settled=entry.is_settled and not arrivals)
         await recordings.write_entry(connection, entry, render(entry.recording))
@@ -247,8 +248,14 @@ def _require_welcome(entry: Entry, origin: Origin, *, is_forced: bool) -> None:
         raise Refused("deleted", "the recording was deleted; to bring it back: recordings quarantine retry ID --force")
 
 
-def _is_news(each: _Unpacked, entry: Entry) -> bool:
-    """Whether the format is not in the library yet just as it came, and where it belongs."""
+def _is_news(each: _Unpacked, entry: Entry, *, is_overtaken: bool) -> bool:
+    """Whether the format is not in the library yet just as it came, and where it belongs.
+
+    An archive that was overtaken by a later one, since it had to wait, brings only formats that are not there at all.
+    """
+    if is_overtaken:
+        known = {placed.format.name for placed in entry.placed} | {arrival.format.name for arrival in entry.arrivals}
+        return each.tree.format not in known
     digest, location = each.tree.manifest.digest, LOCATION_OF[entry.wanted]
     return not any(
         placed.format.name == each.tree.format and placed.digest == digest and placed.location is location

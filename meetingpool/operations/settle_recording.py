@@ -25,8 +25,9 @@ from meetingpool.library.storage import Storage
 from meetingpool.library.trees import TreeMissing, discard, place, relocate
 from meetingpool.logs import get_logger
 
-# Renames take milliseconds, the removal of what was replaced seconds. Longer than that only a file system that hangs takes.
-LEASE_SECONDS = 120.0
+# Renames take milliseconds, the removal of what was replaced seconds. Who takes longer than this finds that the lease was lost,
+# and does what is left anew. Who dies, or finds no database to give the lease back, keeps others waiting for it.
+LEASE_SECONDS = 30.0
 # After a failure, before anybody tries again.
 PAUSE = 30.0
 
@@ -78,18 +79,23 @@ class Settler:
         await self._release(record_id, mover)
         return entry is not None
 
-    async def purge(self, record_id: RecordId) -> None:
-        """Removes the files of a deleted recording for good. The row stays, so that the recording does not come back."""
+    async def purge(self, record_id: RecordId) -> bool:
+        """Removes the files of a deleted recording for good. The row stays, so that the recording does not come back.
+
+        Whether that was done: not while somebody else moves its files, nor when it is no longer deleted.
+        """
         mover = uuid4().hex
         async with self._database.transaction() as connection:
             taken = await recordings.take_recording(connection, record_id, mover, LEASE_SECONDS)
             entry = await recordings.lock_entry(connection, record_id) if taken else None
         if entry is None:
-            return
+            return False
         try:
-            if entry.is_settled and entry.wanted is RecordingState.DELETED:
+            is_purged = entry.is_settled and entry.wanted is RecordingState.DELETED
+            if is_purged:
                 await self._blocking(self._discard, record_id, entry.placed)
                 await self._write_purged(record_id, mover)
+            return is_purged
         finally:
             await self._release(record_id, mover)
 

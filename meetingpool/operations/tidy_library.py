@@ -53,10 +53,9 @@ class Tidier:
         while True:
             async with self._database.transaction() as connection:
                 record_ids = await recordings.deleted_before(connection, days, PURGE_AT_ONCE)
-            for record_id in record_ids:
-                await self._settler.purge(record_id)
-            purged += len(record_ids)
-            if len(record_ids) < PURGE_AT_ONCE:
+            done = [await self._settler.purge(record_id) for record_id in record_ids]
+            purged += sum(done)
+            if len(done) < PURGE_AT_ONCE or not any(done):
                 return purged
 
     async def _drop_refused(self) -> None:

@@ -169,7 +169,7 @@ def test_sigterm_stops_all_of_it(environment: dict[str, str], tmp_path: Path) ->
         code = up.stop(signal.SIGTERM, 30)
 
     assert code == 0
-    assert len(family) == 3
+    assert len(family) == 4
     assert are_gone(family)
     assert f"The secret for front ends is in {tmp_path / 'loadbalancer_secret'}" in up.lines
     assert "Traceback" not in "\n".join(up.lines)

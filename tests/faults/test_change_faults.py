@@ -40,19 +40,19 @@ async def stand(fault_server: FaultServer, database: Database, tmp_path: Path) -
 @pytest.mark.parametrize("name", CHANGES)
 async def test_a_change_whose_worker_is_killed_is_completed_by_the_next_one(stand: Stand, name: str) -> None:
     scenario = CHANGES[name]
-    await sweep(stand, scenario, drawn(deaths(await calls_of(stand, scenario)), 4))
+    await sweep(stand, scenario, drawn(deaths(await calls_of(stand, scenario)), 3))
 
 
 @pytest.mark.parametrize(("name", "state"), SECOND_THOUGHTS)
 async def test_a_change_counts_whose_predecessor_was_killed_half_way(stand: Stand, name: str, state: RecordingState) -> None:
     scenario = CHANGES[name]
-    await sweep_with_change(stand, scenario, drawn(deaths(await calls_of(stand, scenario)), 4), CHANGE_TO[state], state)
+    await sweep_with_change(stand, scenario, drawn(deaths(await calls_of(stand, scenario)), 2), CHANGE_TO[state], state)
 
 
 @pytest.mark.parametrize("name", CHANGES)
 async def test_a_change_whose_calls_fail_is_completed_when_they_work_again(stand: Stand, name: str) -> None:
     scenario = CHANGES[name]
-    await sweep(stand, scenario, drawn(failures(await calls_of(stand, scenario)), 4))
+    await sweep(stand, scenario, drawn(failures(await calls_of(stand, scenario)), 3))
 
 
 @pytest.mark.parametrize("name", CHANGES)
@@ -64,7 +64,7 @@ async def test_a_change_that_loses_the_database_is_completed_when_it_is_back(sta
 @pytest.mark.parametrize("name", CHANGES)
 async def test_a_worker_that_stood_still_finds_its_change_done_and_leaves_it(stand: Stand, name: str) -> None:
     scenario = CHANGES[name]
-    await sweep_standing_still(stand, scenario, drawn(standstills(await calls_of(stand, scenario)), 2))
+    await sweep_standing_still(stand, scenario, drawn(standstills(await calls_of(stand, scenario)), 1))
 
 
 @pytest.mark.parametrize("name", CHANGES)

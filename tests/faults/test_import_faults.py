@@ -38,13 +38,13 @@ async def stand(fault_server: FaultServer, database: Database, tmp_path: Path) -
 @pytest.mark.parametrize("name", IMPORTS)
 async def test_an_import_that_is_killed_is_done_by_the_next_worker(stand: Stand, name: str) -> None:
     scenario = IMPORTS[name]
-    await sweep(stand, scenario, drawn(deaths(await calls_of(stand, scenario)), 4))
+    await sweep(stand, scenario, drawn(deaths(await calls_of(stand, scenario)), 3))
 
 
 @pytest.mark.parametrize("name", IMPORTS)
 async def test_an_import_whose_calls_fail_is_done_when_they_work_again(stand: Stand, name: str) -> None:
     scenario = IMPORTS[name]
-    await sweep(stand, scenario, drawn(failures(await calls_of(stand, scenario)), 4))
+    await sweep(stand, scenario, drawn(failures(await calls_of(stand, scenario)), 3))
 
 
 @pytest.mark.parametrize("name", IMPORTS)
@@ -56,14 +56,14 @@ async def test_an_import_that_loses_the_database_is_done_when_it_is_back(stand: 
 @pytest.mark.parametrize("name", IMPORTS)
 async def test_a_worker_that_stood_still_finds_its_import_done_and_leaves_it(stand: Stand, name: str) -> None:
     scenario = IMPORTS[name]
-    await sweep_standing_still(stand, scenario, drawn(standstills(await calls_of(stand, scenario)), 2))
+    await sweep_standing_still(stand, scenario, drawn(standstills(await calls_of(stand, scenario)), 1))
 
 
 @pytest.mark.parametrize("state", HIDING)
 @pytest.mark.parametrize("name", ["first of three formats", "rebuilt", "further formats"])
 async def test_what_is_hidden_while_its_import_lies_dead_stays_hidden(stand: Stand, name: str, state: RecordingState) -> None:
     scenario = IMPORTS[name]
-    await sweep_with_change(stand, scenario, drawn(deaths(await calls_of(stand, scenario)), 3), HIDING[state], state)
+    await sweep_with_change(stand, scenario, drawn(deaths(await calls_of(stand, scenario)), 2), HIDING[state], state)
 
 
 @pytest.mark.parametrize("name", IMPORTS)

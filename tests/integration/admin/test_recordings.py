@@ -275,12 +275,13 @@ async def test_files_that_are_gone_are_told_of(library: Library, recording: Reco
 async def test_changes_are_left_to_the_worker_where_the_storage_is_not(
     library: Library, recording: RecordId, meetingpool: CommandLine, listed: Listed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("admin.recording_changes.WORKER_PATIENCE", 0.0)
     mark = library.storage.publish_dir / MARK
     aside = mark.rename(library.storage.work_dir / "mark")
 
-    hidden = await meetingpool("recordings", "unpublish", recording)
-    shown = await meetingpool("recordings", "publish", recording)
+    with monkeypatch.context() as patched:
+        patched.setattr("admin.recording_changes.WORKER_PATIENCE", 0.0)
+        hidden = await meetingpool("recordings", "unpublish", recording)
+        shown = await meetingpool("recordings", "publish", recording)
 
     assert hidden.stdout == f"Recording {recording} is unpublished\n"
     assert shown.stdout == f"Recording {recording} will be published\n"

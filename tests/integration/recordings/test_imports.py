@@ -151,6 +151,26 @@ async def test_another_archive_under_the_same_name_is_another_import(library: Li
     assert len((await library.entry(RECORD_ID)).placed) == 2
 
 
+async def test_an_archive_that_was_overtaken_while_it_waited_replaces_nothing(library: Library) -> None:
+    deliver(library.spool.directory, RECORD_ID, recording_archive(RECORD_ID, ["presentation", "podcast"], name="Old"))
+    [older] = await library.claim()
+    async with library.database.transaction() as connection:
+        await connection.execute("UPDATE imports SET next_attempt_at = now() + interval '1 hour'")
+    rebuilt = recording_archive(RECORD_ID, ["presentation", "video"], content=b"rebuilt", name="New")
+    deliver(library.spool.directory, RECORD_ID, rebuilt)
+    await library.take_in()
+
+    async with library.database.transaction() as connection:
+        await connection.execute("UPDATE imports SET next_attempt_at = now() WHERE id = $1", older.id)
+    await library.runner.run_next()
+
+    entry = await library.entry(RECORD_ID)
+    assert [each.format.name for each in entry.placed] == ["podcast", "presentation", "video"]
+    assert entry.recording.name == "New"
+    assert library.files(Location.PUBLISHED, "presentation", RECORD_ID)["main.bin"] == b"rebuilt"
+    assert library.archives == []
+
+
 async def test_several_workers_import_each_archive_once(library: Library) -> None:
     record_ids = [record_id_of("room", 1_700_000_000_000 + number) for number in range(20)]
     for record_id in record_ids:

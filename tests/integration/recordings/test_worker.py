@@ -139,6 +139,20 @@ async def test_a_poisoned_archive_keeps_nothing_from_being_imported(working: Lib
     assert (refused.name, refused.reason) == (f"{record_id_of('room')}.tar", "not_a_tar")
 
 
+async def test_an_archive_under_any_name_that_a_file_can_have_is_imported(working: Library) -> None:
+    names = [os.fsdecode(b"\xff\xfe.tar"), "ü" * 120 + ".tar", "a\nb\t;.tar"]
+    for number, name in enumerate(names):
+        record_id = record_id_of("room", 1_700_000_000_000 + number)
+        deliver(working.spool.directory, record_id, recording_archive(record_id)).rename(working.spool.directory / name)
+    (working.spool.directory / CLAIMED).mkdir(exist_ok=True)
+    other = record_id_of("room", 1_700_000_000_009)
+    by_hand = working.spool.directory / CLAIMED / os.fsdecode(b"by \xff hand.tar")
+    by_hand.write_bytes(recording_archive(other))
+
+    await eventually(lambda: _are_done(working, 4))
+    assert working.archives == []
+
+
 async def test_the_storage_of_another_installation_is_refused(library: Library) -> None:
     (library.storage.unpublish_dir / MARK).write_text("another\n")
     with pytest.raises(StorageUnusable, match="another installation"):
