@@ -12,10 +12,10 @@ from typing import NamedTuple
 from meetingpool.database.engine import Database
 from meetingpool.domain.recordings import RecordingState
 
-# A piece ends with the recording that reaches this, in bytes of documents, or after so many recordings. Smaller ones would cost
-# more: each looks for what was found before it anew.
-PIECE_BYTES = 1024 * 1024
-PIECE_RECORDINGS = 1000
+# A piece ends with the recording that reaches so many bytes of documents, or after so many recordings. Smaller ones would cost
+# more, since each looks for what was found before it anew; the first is longer, so that most lists are one piece.
+PIECE_BYTES, FIRST_PIECE_BYTES = 1024 * 1024, 2 * 1024 * 1024
+PIECE_RECORDINGS, FIRST_PIECE_RECORDINGS = 1000, 2500
 
 # Sorts behind every text that begins with what it is appended to.
 _LAST_CHARACTER = "\U0010ffff"
@@ -28,15 +28,21 @@ _WITH_PREFIXES = """
     ) AS recordings
 """
 _ORDER = "start_ms DESC, record_id DESC"
+# One row: the documents are put together where they are.
 _PIECE = f"""
-    SELECT start_ms, record_id, document FROM (
-        SELECT *, sum(octet_length(document)) OVER (ORDER BY {_ORDER}) - octet_length(document) AS bytes_before
-        FROM (
-            SELECT start_ms, record_id, document FROM {{source}} WHERE {{condition}}
-            ORDER BY {_ORDER} LIMIT {{limit}} OFFSET {{offset}}
-        ) AS found
-    ) AS listed
-    WHERE bytes_before < {PIECE_BYTES} ORDER BY {_ORDER}
+    SELECT string_agg(document, ''::bytea) AS documents, count(*)::int AS number,
+        (array_agg(start_ms))[count(*)] AS start_ms, (array_agg(record_id))[count(*)] AS record_id
+    FROM (
+        SELECT start_ms, record_id, document FROM (
+            SELECT *, sum(octet_length(document)) OVER (ORDER BY {_ORDER} ROWS UNBOUNDED PRECEDING) - octet_length(document)
+                AS bytes_before
+            FROM (
+                SELECT start_ms, record_id, document FROM {{source}} WHERE {{condition}}
+                ORDER BY {_ORDER} LIMIT {{limit}} OFFSET {{offset}}
+            ) AS found
+        ) AS listed
+        WHERE bytes_before < {{bytes}} ORDER BY {_ORDER}
+    ) AS kept
 """
 _COUNT = "SELECT count(*) AS total FROM {source} WHERE {condition}"
 
@@ -116,15 +122,17 @@ async def read_piece(
 
     Raises DatabaseUnavailable.
     """
-    most = PIECE_RECORDINGS if limit is None else min(limit, PIECE_RECORDINGS)
+    most, most_bytes = (PIECE_RECORDINGS, PIECE_BYTES) if after else (FIRST_PIECE_RECORDINGS, FIRST_PIECE_BYTES)
+    most = most if limit is None else min(limit, most)
     statement = _Statement(query, after)
-    text = statement.text(_PIECE, limit=statement.bind(most), offset=statement.bind(offset))
-    rows = await database.rows(text, *statement.arguments)
-    documents = b"".join([row["document"] for row in rows])
-    may_go_on = len(rows) < limit if limit is not None else True
-    is_full = len(rows) == most or len(documents) >= PIECE_BYTES
-    end = Position(rows[-1]["start_ms"], rows[-1]["record_id"]) if rows and is_full and may_go_on else None
-    return Piece(documents, len(rows), end)
+    bound = {"limit": statement.bind(most), "offset": statement.bind(offset), "bytes": str(most_bytes)}
+    row = await database.statement(statement.text(_PIECE, **bound), *statement.arguments)
+    if row is None or not row["number"]:
+        return Piece(b"", 0, None)
+    documents, number = row["documents"], row["number"]
+    may_go_on = limit is None or number < limit
+    is_full = number == most or len(documents) >= most_bytes
+    return Piece(documents, number, Position(row["start_ms"], row["record_id"]) if is_full and may_go_on else None)
 
 
 async def count_recordings(database: Database, query: RecordingQuery) -> int:

@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Message
 from benchmarks.library import FIRST_BEGIN, fill_library
 from gateway.state import MAX_LISTS
 from meetingpool.database.engine import Database
-from meetingpool.database.recording_queries import PIECE_BYTES
+from meetingpool.database.recording_queries import FIRST_PIECE_BYTES
 from tests.pool import RunningPool, running_pool
 from tests.wire import Request, exchange, signed_target
 
@@ -71,7 +71,7 @@ async def test_a_list_comes_in_pieces_and_a_room_in_one(library: RunningPool) ->
     pieces = [message["body"] for message in client.messages[1:]]
     assert begins(client.body) == list(range(RECORDINGS, 0, -1))
     assert len(pieces) > 4
-    assert max(map(len, pieces)) < 1.2 * PIECE_BYTES
+    assert max(map(len, pieces)) < 1.2 * FIRST_PIECE_BYTES
     room = await exchange(library.application(gateway), asked(b"meetingID=room-3"))
     assert room.headers[b"content-length"] == str(len(room.body)).encode()
     assert begins(room.body) == list(range(2973, 0, -30))
