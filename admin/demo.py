@@ -192,9 +192,10 @@ def introduction(settings: Settings, logs: Path) -> str:
             f"  BIGBLUEBUTTON_ENDPOINT={url}/",
             f"  BIGBLUEBUTTON_SECRET={secret}",
             "",
-            "Look at it from another terminal:",
+            "Look at it, and at the recordings of what has ended, from another terminal:",
             "",
-            f"  {status_command(settings)}",
+            f"  {command_line(settings, 'status --watch')}",
+            f"  {command_line(settings, 'recordings list')}",
             "",
             f"Logs are in {logs}. Ctrl-C stops everything.",
             "",
@@ -202,11 +203,11 @@ def introduction(settings: Settings, logs: Path) -> str:
     )
 
 
-def status_command(settings: Settings) -> str:
-    """How to call `meetingpool status` on the demo's database."""
+def command_line(settings: Settings, command: str) -> str:
+    """How to call `meetingpool` with this command on the demo's database."""
     called = "meetingpool" if shutil.which("meetingpool") else sys.argv[0]
     unset = "env -u MEETINGPOOL_DATABASE_URL " if os.environ.get("MEETINGPOOL_DATABASE_URL") else ""
-    return f"{unset}MEETINGPOOL_DATA_DIR={shlex.quote(str(settings.data_dir))} {shlex.quote(called)} status --watch"
+    return f"{unset}MEETINGPOOL_DATA_DIR={shlex.quote(str(settings.data_dir))} {shlex.quote(called)} {command}"
 
 
 def free_ports(number: int) -> int:

@@ -23,7 +23,7 @@ from admin.server_changes import tell
 from meetingpool.database import imports
 from meetingpool.database.engine import Database
 from meetingpool.database.imports import Import, ImportState
-from meetingpool.library.files import make_directory, move
+from meetingpool.library.files import changed_at, make_directory, move
 from meetingpool.library.uploads import UPLOADS
 from meetingpool.operations.import_recording import Importer
 from meetingpool.operations.open_library import import_rules, prepare_storage, require_storage, storage_of
@@ -136,7 +136,7 @@ class _Importing:
                 name=name,
                 file=draft.name,
                 size=found.st_size,
-                mtime_ns=found.st_mtime_ns,
+                mtime_ns=changed_at(found),
                 quiet_for=self._quiet_for,
                 tenant=self._tenant,
                 is_forced=self._is_forced,

@@ -16,7 +16,7 @@ from gateway.playback_pages import playing_page
 from gateway.playback_passes import Place
 from gateway.playback_paths import NoSuchPath, Segments, quoted, segments_of
 from gateway.playback_refusals import NothingToSee, playback
-from gateway.playback_reply import file_answer
+from gateway.playback_reply import file_answer, viewer
 from gateway.playback_types import headers_for, is_host
 from gateway.state import Gateway
 from meetingpool.database.playback import Playable, find_playable
@@ -94,7 +94,7 @@ async def _file(request: Request, gateway: Gateway, place: Place, playable: Play
         return Response(document, headers=headers)
     if location := gateway.settings.playback_x_accel:
         return Response(headers={**headers, "x-accel-redirect": f"{location}/{quoted(path)}"})
-    return await file_answer(request, await gateway.files.open(root, path), headers)
+    return await file_answer(request, await gateway.files.open(root, path, viewer(request)), headers)
 
 
 async def _page(request: Request, gateway: Gateway, place: Place, playable: Playable) -> Response:

@@ -3,7 +3,9 @@
 import errno
 import os
 import stat
+from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from threading import Lock
 
@@ -14,6 +16,8 @@ from gateway.tally import Tally
 
 CHUNK_BYTES = 128 * 1024
 MAX_OPEN = 256
+# Of one source, once half of all are open: who takes many files, and each slowly, leaves some to others.
+MAX_OF_SOURCE = 32
 # Of a directory; what is listed is what a page might show.
 MAX_NAMES = 200
 
@@ -23,21 +27,22 @@ class PlaybackFiles:
 
     def __init__(self, threads: StorageThreads) -> None:
         self.threads = threads
-        self._open = 0
+        self._open: Counter[str] = Counter()
         # What could not be read, by reasons.
         self.failures = Tally()
 
-    async def open(self, root: Path, segments: Segments) -> "OpenFile":
-        """A regular file below `root`, to be closed. Raises StorageBusy, and OSError for what is not there or no such file."""
-        if self._open >= MAX_OPEN:
-            raise StorageBusy
-        self._open += 1
+    async def open(self, root: Path, segments: Segments, source: str = "") -> "OpenFile":
+        """A regular file below `root`, to be closed. `source`: for whom, if that is a stranger.
+
+        Raises StorageBusy, and OSError for what is not there or no such file.
+        """
+        self._enter(source)
         try:
             shared = await self.threads.run(lambda: _open(root, segments), _Shared.release)
         except BaseException:
-            self._open -= 1
+            self._leave(source)
             raise
-        return OpenFile(shared, self.threads, self._closed)
+        return OpenFile(shared, self.threads, partial(self._leave, source))
 
     async def names(self, root: Path, segments: Segments) -> list[str]:
         """Some names in a directory below `root`, all of them unless they are many. Raises StorageBusy and OSError."""
@@ -46,8 +51,16 @@ class PlaybackFiles:
     def close(self) -> None:
         self.threads.close()
 
-    def _closed(self) -> None:
-        self._open -= 1
+    def _enter(self, source: str) -> None:
+        is_crowded = self._open.total() >= MAX_OPEN // 2
+        if self._open.total() >= MAX_OPEN or (source and is_crowded and self._open[source] >= MAX_OF_SOURCE):
+            raise StorageBusy
+        self._open[source] += 1
+
+    def _leave(self, source: str) -> None:
+        self._open[source] -= 1
+        if not self._open[source]:
+            del self._open[source]
 
 
 class OpenFile:

@@ -13,7 +13,7 @@ from gateway.playback_files import OpenFile
 from gateway.playback_pages import no_player
 from gateway.playback_paths import Segments, segments_of
 from gateway.playback_refusals import playback
-from gateway.playback_reply import file_answer
+from gateway.playback_reply import file_answer, viewer
 from gateway.playback_types import type_of
 from gateway.state import Gateway
 
@@ -30,17 +30,17 @@ async def player(request: Request, gateway: Gateway) -> Response:
         return no_player()
     raw: bytes = request.scope["raw_path"]
     segments = segments_of(raw.removeprefix(PLAYER.encode()).strip(b"/"))
-    found = await _open(gateway, root, segments) if segments else None
+    found = await _open(request, gateway, root, segments) if segments else None
     if found is None:
-        segments, found = _PAGE, await _open(gateway, root, _PAGE)
+        segments, found = _PAGE, await _open(request, gateway, root, _PAGE)
     if found is None:
         return no_player()
     return await file_answer(request, found, _headers(segments))
 
 
-async def _open(gateway: Gateway, root: Path, segments: Segments) -> OpenFile | None:
+async def _open(request: Request, gateway: Gateway, root: Path, segments: Segments) -> OpenFile | None:
     try:
-        return await gateway.files.open(root, segments)
+        return await gateway.files.open(root, segments, viewer(request))
     except (FileNotFoundError, NotADirectoryError):
         return None
 

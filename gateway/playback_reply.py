@@ -14,12 +14,18 @@ from starlette.types import Receive, Scope, Send
 from gateway.playback_files import CHUNK_BYTES, OpenFile
 from gateway.playback_ranges import NotSatisfiable, Span, is_known, wanted_spans
 from gateway.playback_threads import StorageBusy
+from gateway.throttle import source_of
 from meetingpool.logs import get_logger
 
 # What is sent: bytes of the file, or those around them.
 Pieces = Sequence[Span | bytes]
 
 log = get_logger()
+
+
+def viewer(request: Request) -> str:
+    """For whom a file is opened: an address, or a household's network."""
+    return source_of(request.client.host) if request.client else ""
 
 
 async def file_answer(request: Request, file: OpenFile, headers: Mapping[str, str]) -> Response:

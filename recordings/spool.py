@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
-from meetingpool.library.files import make_directory, sync_directory
+from meetingpool.library.files import changed_at, make_directory, sync_directory
 from meetingpool.logs import get_logger
 from meetingpool.operations.import_recording import CLAIMED
 
@@ -97,7 +97,7 @@ class Spool:
             name=os.fsencode(name).decode(errors="replace"),
             file=file,
             size=found.st_size,
-            mtime_ns=found.st_mtime_ns,
+            mtime_ns=changed_at(found),
             quiet_for=now - look.first_at if is_same else 0.0,
         )
 
@@ -120,7 +120,7 @@ class Spool:
             (self._claimed / file).rename(self._claimed / plain)
             file = plain
         name = file.partition(".")[2] or file
-        return Claimed(spool=self.directory, name=name, file=file, size=found.st_size, mtime_ns=found.st_mtime_ns, quiet_for=0.0)
+        return Claimed(spool=self.directory, name=name, file=file, size=found.st_size, mtime_ns=changed_at(found), quiet_for=0.0)
 
     def _since(self, name: str, look: Look) -> Look:
         earlier = self._seen.get(name)

@@ -108,7 +108,12 @@ class Worker:
     async def _claim_from(self, spool: Spool) -> None:
         names = await asyncio.to_thread(spool.look, self._clock.monotonic())
         for name in names:
-            if claimed := await asyncio.to_thread(spool.claim, name, self._clock.monotonic()):
+            try:
+                claimed = await asyncio.to_thread(spool.claim, name, self._clock.monotonic())
+            except OSError as error:
+                log.error("archive_not_claimed", spool=str(spool.directory), archive=name, reason=error.strerror)  # noqa: TRY400
+                continue
+            if claimed:
                 await self._add(claimed)
         async with self._database.transaction() as connection:
             known = await imports.claimed_files(connection, spool.directory)
@@ -137,14 +142,17 @@ class Worker:
     async def _settle(self) -> None:
         async with self._database.transaction() as connection:
             record_ids = await recordings.unsettled(connection, SWEEP_AT_ONCE)
-        for record_id in record_ids:
-            await self._settle_one(record_id)
+        settled = [await self._settle_one(record_id) for record_id in record_ids]
+        if len(settled) == SWEEP_AT_ONCE and any(settled):
+            # There may be more.
+            self._has_unsettled.set()
 
-    async def _settle_one(self, record_id: RecordId) -> None:
+    async def _settle_one(self, record_id: RecordId) -> bool:
         try:
-            await self._settler.settle(record_id)
+            return await self._settler.settle(record_id)
         except (OSError, TreeMissing) as error:
             log.error("recording_not_settled", recording=record_id, reason=str(error))  # noqa: TRY400
+            return False
 
     async def _listen(self) -> None:
         """Hears of recordings that are to be settled. Whatever was missed is found by the next sweep."""

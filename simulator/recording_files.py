@@ -118,7 +118,7 @@ def _events(name: str, kind: str, value: str) -> bytes:
 def _video_page(meeting: PastMeeting) -> bytes:
     title = html.escape(meeting.settings.name)
     head = f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>{title}</title></head>'
-    return f'{head}<body><h1>{title}</h1><video controls src="video-0.webm"></video></body></html>\n'.encode()
+    return f'{head}<body><h1>{title}</h1><video controls width="960" src="video-0.webm"></video></body></html>\n'.encode()
 
 
 @functools.cache

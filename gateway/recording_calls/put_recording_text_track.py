@@ -23,7 +23,7 @@ from meetingpool.bbb.errors import (
 from meetingpool.database.text_tracks import MAX_TRACKS, has_recording, keep_text_track
 from meetingpool.domain.text_tracks import LANGUAGE, TextTrack, TrackKind
 from meetingpool.logs import get_logger
-from meetingpool.operations.convert_subtitles import NotSubtitles, as_webvtt
+from meetingpool.operations.convert_subtitles import NotSubtitles, converted
 
 # As the nginx of a server lets through; a day of speech is less.
 MAX_BYTES = 2 * 1024 * 1024
@@ -70,13 +70,14 @@ async def _uploaded(gateway: Gateway, call: Call) -> str:
     except BodyTooLong:
         raise TextTrackNotKept(f"The upload is longer than {MAX_BYTES} bytes.") from None
     async with gateway.subtitles:
+        upload = await asyncio.to_thread(_file_in, body, call.request.headers.get("content-type", ""))
         try:
-            return await asyncio.to_thread(_read, body, call.request.headers.get("content-type", ""))
+            return await converted(upload)
         except NotSubtitles as error:
             raise TextTrackNotKept(str(error)) from None
 
 
-def _read(body: bytes, content_type: str) -> str:
+def _file_in(body: bytes, content_type: str) -> bytes:
     # Needed by few processes, and few times: it would cost all of them memory.
     from multipart import MultipartError, MultipartParser, parse_options_header
 
@@ -88,4 +89,4 @@ def _read(body: bytes, content_type: str) -> str:
         raise TextTrackNotKept("The body is not what its Content-Type says.") from error
     if not upload.strip():
         raise EmptyTextTrack
-    return as_webvtt(upload)
+    return bytes(upload)

@@ -1,6 +1,6 @@
 """Archives on their way into the library: claimed from a spool directory, imported by one worker at a time, kept for a while.
 
-Whoever takes a row has it for the time of a lease, and `attempts` tells its try from all others: what a worker writes that
+Whoever takes a row has it for the time of a lease. `holder` and `attempts` tell its try from all others: what a worker writes that
 stood still for too long matches no row. Called by the recordings worker and `meetingpool recordings`.
 """
 
@@ -16,7 +16,7 @@ LEASE_SECONDS = 60.0
 # Rows of archives that are in the library.
 KEPT_DAYS = 30
 
-_COLUMNS = """id, spool, name, file, size, mtime_ns, state, attempts, reason, detail, record_ids, bytes_done, files_done, tenant,
+_COLUMNS = """id, spool, name, file, size, mtime_ns, state, attempts, holder, reason, detail, record_ids, bytes_done, files_done, tenant,
     is_forced, claimed_at, finished_at, next_attempt_at, extract(epoch FROM now() - seen_at)::float8 AS quiet_for,
     coalesce(extract(epoch FROM now() - failing_since), 0)::float8 AS failing_for"""
 
@@ -37,30 +37,30 @@ _TAKE = f"""
     )
     RETURNING {_COLUMNS}
 """
-# The next three match no row when another worker has taken it since.
-_OWN = "id = $1 AND attempts = $2 AND state = 'working'"
+# These match no row when another worker has taken it since.
+_OWN = "id = $1 AND attempts = $2 AND holder = $3 AND state = 'working'"
 _KEEP = f"""
-    UPDATE imports SET bytes_done = $3, files_done = $4,
-        lease_until = now() + make_interval(secs => $5), next_attempt_at = now() + make_interval(secs => $5)
+    UPDATE imports SET bytes_done = $4, files_done = $5,
+        lease_until = now() + make_interval(secs => $6), next_attempt_at = now() + make_interval(secs => $6)
     WHERE {_OWN} RETURNING id
 """
-_REGISTER = f"UPDATE imports SET record_ids = $3 WHERE {_OWN} RETURNING id"
+_REGISTER = f"UPDATE imports SET record_ids = $4 WHERE {_OWN} RETURNING id"
 _FINISH = f"""
     UPDATE imports SET state = 'done', finished_at = now(), lease_until = NULL, holder = NULL, reason = NULL, detail = NULL
     WHERE {_OWN}
 """
 _POSTPONE = f"""
-    UPDATE imports SET state = 'waiting', lease_until = NULL, holder = NULL, reason = $4, detail = $5,
-        next_attempt_at = now() + make_interval(secs => $3), failing_since = coalesce(failing_since, now())
+    UPDATE imports SET state = 'waiting', lease_until = NULL, holder = NULL, reason = $5, detail = $6,
+        next_attempt_at = now() + make_interval(secs => $4), failing_since = coalesce(failing_since, now())
     WHERE {_OWN}
 """
 _SEEN = f"""
-    UPDATE imports SET state = 'waiting', lease_until = NULL, holder = NULL, size = $4, mtime_ns = $5, seen_at = now(),
-        next_attempt_at = now() + make_interval(secs => $3), failing_since = NULL
+    UPDATE imports SET state = 'waiting', lease_until = NULL, holder = NULL, size = $5, mtime_ns = $6, seen_at = now(),
+        next_attempt_at = now() + make_interval(secs => $4), failing_since = NULL
     WHERE {_OWN}
 """
 _QUARANTINE = f"""
-    UPDATE imports SET state = 'quarantined', finished_at = now(), lease_until = NULL, holder = NULL, reason = $3, detail = $4
+    UPDATE imports SET state = 'quarantined', finished_at = now(), lease_until = NULL, holder = NULL, reason = $4, detail = $5
     WHERE {_OWN}
 """
 _RELEASE = f"""
@@ -95,7 +95,7 @@ class ImportState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Import:
-    """An archive. `name`: as it was delivered, `file`: as it was claimed; `size` in bytes.
+    """An archive. `name`: as it was delivered, `file`: as it was claimed; `size` in bytes; `holder`: the worker that has it.
 
     `quiet_for`: seconds since it was seen to change; `failing_for`: seconds since the first of the tries that failed.
     """
@@ -108,6 +108,7 @@ class Import:
     mtime_ns: int
     state: ImportState
     attempts: int
+    holder: str | None
     reason: str | None
     detail: str | None
     record_ids: tuple[str, ...]
@@ -151,13 +152,13 @@ async def take_import(connection: Connection, holder: str, import_id: int | None
 
 async def keep_import(connection: Connection, taken: Import, bytes_done: int, files_done: int) -> None:
     """Renews the lease and tells how far the import is. Raises LeaseLost."""
-    if await connection.fetchval(_KEEP, taken.id, taken.attempts, bytes_done, files_done, LEASE_SECONDS) is None:
+    if await connection.fetchval(_KEEP, *_own(taken), bytes_done, files_done, LEASE_SECONDS) is None:
         raise LeaseLost
 
 
 async def require_lease(connection: Connection, taken: Import, record_ids: Collection[str]) -> None:
     """Keeps other workers from the archive until the transaction ends, and notes what is in it. Raises LeaseLost."""
-    if await connection.fetchval(_REGISTER, taken.id, taken.attempts, list(record_ids)) is None:
+    if await connection.fetchval(_REGISTER, *_own(taken), list(record_ids)) is None:
         raise LeaseLost
 
 
@@ -167,27 +168,27 @@ async def is_overtaken(connection: Connection, taken: Import, record_id: str) ->
 
 
 async def finish_import(connection: Connection, taken: Import) -> None:
-    await connection.execute(_FINISH, taken.id, taken.attempts)
+    await connection.execute(_FINISH, *_own(taken))
 
 
 async def postpone_import(connection: Connection, taken: Import, seconds: float, reason: str, detail: str) -> None:
     """It failed, and is tried again in so many seconds."""
-    await connection.execute(_POSTPONE, taken.id, taken.attempts, seconds, reason, detail)
+    await connection.execute(_POSTPONE, *_own(taken), seconds, reason, detail)
 
 
 async def note_change(connection: Connection, taken: Import, seconds: float, size: int, mtime_ns: int) -> None:
     """It was still growing: what it looks like now counts, and it is looked at again in so many seconds."""
-    await connection.execute(_SEEN, taken.id, taken.attempts, seconds, size, mtime_ns)
+    await connection.execute(_SEEN, *_own(taken), seconds, size, mtime_ns)
 
 
 async def quarantine_import(connection: Connection, taken: Import, reason: str, detail: str) -> None:
     """It is not tried again until somebody says so."""
-    await connection.execute(_QUARANTINE, taken.id, taken.attempts, reason, detail)
+    await connection.execute(_QUARANTINE, *_own(taken), reason, detail)
 
 
 async def release_import(connection: Connection, taken: Import) -> None:
     """Its worker stops, and did not get to the end: it is due as if nobody had taken it."""
-    await connection.execute(_RELEASE, taken.id, taken.attempts)
+    await connection.execute(_RELEASE, *_own(taken))
 
 
 async def claimed_files(connection: Connection, spool: Path) -> set[str]:
@@ -210,9 +211,9 @@ async def retry_imports(
     return [row["id"] for row in await connection.fetch(_RETRY, list(ids), tenant, force)]
 
 
-async def drop_import(connection: Connection, import_id: int) -> None:
-    """Forgets a refused archive, whose file is gone."""
-    await connection.execute(_DROP, import_id)
+async def drop_import(connection: Connection, import_id: int) -> bool:
+    """Forgets an archive, if it is refused still. Whether it was: then its file is to go."""
+    return affected(await connection.execute(_DROP, import_id)) > 0
 
 
 async def expired_imports(connection: Connection, reason: str, days: int) -> list[int]:
@@ -223,6 +224,10 @@ async def expired_imports(connection: Connection, reason: str, days: int) -> lis
 async def purge_imports(connection: Connection) -> int:
     """Drops rows of archives that have been in the library for long. Returns how many."""
     return affected(await connection.execute(_PURGE, KEPT_DAYS))
+
+
+def _own(taken: Import) -> tuple[int, int, str | None]:
+    return taken.id, taken.attempts, taken.holder
 
 
 def _import(row: Record) -> Import:

@@ -69,9 +69,10 @@ _RELEASE = """
 """
 _HOLDS = "SELECT 1 FROM recordings WHERE record_id = $1 AND mover = $2 AND mover_until > now() FOR UPDATE"
 
+# First those that nobody has tried, then those whose pause ended first: what fails again and again keeps no others.
 _UNSETTLED = """
     SELECT record_id FROM recordings WHERE NOT is_settled AND (mover_until IS NULL OR mover_until <= now())
-    ORDER BY record_id LIMIT $1
+    ORDER BY mover_until NULLS FIRST, record_id LIMIT $1
 """
 _DELETED_BEFORE = """
     SELECT record_id FROM recordings

@@ -4,6 +4,9 @@ import os
 import shutil
 from pathlib import Path
 
+# Whoever delivers a file says when it was changed, and may say any year.
+_FARTHEST_NS = 2**63 - 1
+
 
 def write_file(path: Path, content: bytes) -> None:
     """A new file with `content`, there completely or not at all."""
@@ -13,6 +16,11 @@ def write_file(path: Path, content: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     draft.replace(path)
+
+
+def changed_at(found: os.stat_result) -> int:
+    """When a file was last changed, in nanoseconds since 1970: of times that the database cannot hold, the nearest that it can."""
+    return max(-_FARTHEST_NS, min(found.st_mtime_ns, _FARTHEST_NS))
 
 
 def sync_directory(path: Path) -> None:

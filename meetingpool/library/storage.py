@@ -77,6 +77,11 @@ class Storage:
                 "recordings are moved at once or not at all; set them to directories of one mount"
             )
 
+    def require_mounted(self) -> None:
+        """Raises OSError unless all directories hold their mark: what is missing from a share that is not mounted is not gone."""
+        for root in self._roots:
+            (root / MARK).stat()
+
     @property
     def _roots(self) -> tuple[Path, ...]:
         return (self.publish_dir, self.unpublish_dir, self.work_dir)

@@ -4,6 +4,7 @@ import ctypes
 import errno
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
@@ -31,7 +32,7 @@ def place(storage: Storage, source: Path, target: Path, inode: int, elsewhere: S
     if _inode(target) != inode:
         _replace(storage, _with_inode(sources, inode), target)
     for left in sources:
-        discard(storage, left)
+        discard(storage, left, keep=inode)
 
 
 def _replace(storage: Storage, source: Path, target: Path) -> None:
@@ -56,8 +57,9 @@ def relocate(storage: Storage, source: Path, target: Path, elsewhere: Sequence[P
     Done already is fine. `elsewhere`: where somebody may have moved it, who died and did not write it down. Raises TreeMissing
     when the tree is nowhere.
     """
-    if source != target and _inode(source) is not None:
-        discard(storage, target)
+    inode = _inode(source)
+    if source != target and inode is not None:
+        discard(storage, target, keep=inode)
         move(source, target)
     elif _inode(target) is None:
         found = next((tree for tree in elsewhere if _inode(tree) is not None), None)
@@ -66,14 +68,21 @@ def relocate(storage: Storage, source: Path, target: Path, elsewhere: Sequence[P
         move(found, target)
 
 
-def discard(storage: Storage, tree: Path, *, leave: bool = False) -> None:
-    """Takes a tree away at once, and then its files; `leave`: somebody else removes them. Not there is fine."""
-    if _inode(tree) is None:
+def discard(storage: Storage, tree: Path, *, leave: bool = False, keep: int | None = None) -> None:
+    """Takes a tree away at once, and then its files; `leave`: somebody else removes them. Not there is fine.
+
+    `keep`: the inode of the tree that this makes room for. Whoever stood still for long finds that one here, moved by another.
+    """
+    if _inode(tree) in (None, keep):
         return
     discarded = storage.discarded_dir / uuid4().hex
     move(tree, discarded)
-    if not leave:
-        remove_tree(discarded)
+    if keep is not None and _inode(discarded) == keep:
+        move(discarded, tree)
+    elif not leave:
+        # Others who tidy up may be at it, too.
+        with suppress(FileNotFoundError):
+            remove_tree(discarded)
 
 
 def _inode(path: Path) -> int | None:

@@ -22,11 +22,11 @@ from meetingpool.database.imports import Import
 from meetingpool.database.recordings import Arrival, Entry
 from meetingpool.domain.meetings import MeetingKey
 from meetingpool.domain.recordings import LOCATION_OF, Delivered, Description, RecordId, Recording, RecordingState, with_edits
-from meetingpool.library.files import remove_tree, sync_directory
+from meetingpool.library.files import changed_at, remove_tree, sync_directory
 from meetingpool.library.storage import Storage
 from meetingpool.library.unpack import ArchiveRefused, Limits, UnpackedTree, unpack
 from meetingpool.operations.recording_origin import Origin, UnknownTenant, find_origin
-from meetingpool.operations.settle_recording import Blocking, Settler
+from meetingpool.operations.settle_recording import Blocking, Settler, is_in_place
 
 # Where claimed archives are, below their spool directory.
 CLAIMED = ".meetingpool"
@@ -129,7 +129,7 @@ class Importer:
             raise
         except BaseException:
             with suppress(OSError):
-                remove_tree(directory)
+                await self._blocking(remove_tree, directory)
             raise
         for record_id in record_ids:
             await self._settle(record_id)
@@ -142,8 +142,11 @@ class Importer:
             self._require_unchanged(taken, os.fstat(source))
             directory.mkdir()
             sync_directory(directory.parent)
-            trees = unpack(source, directory, self._rules.limits, watch)
-            self._require_unchanged(taken, os.fstat(source))
+            try:
+                trees = unpack(source, directory, self._rules.limits, watch)
+            finally:
+                # What is wrong with one that is being written says nothing of it.
+                self._require_unchanged(taken, os.fstat(source))
         finally:
             os.close(source)
         return [_described(tree) for tree in trees]
@@ -151,8 +154,9 @@ class Importer:
     def _require_unchanged(self, taken: Import, found: os.stat_result) -> None:
         if not stat.S_ISREG(found.st_mode):
             raise Refused("not_a_file", "it is not a regular file")
-        if (found.st_size, found.st_mtime_ns) != (taken.size, taken.mtime_ns) or taken.quiet_for < self._rules.settle_time:
-            raise StillChanging(found.st_size, found.st_mtime_ns)
+        now = (found.st_size, changed_at(found))
+        if now != (taken.size, taken.mtime_ns) or taken.quiet_for < self._rules.settle_time:
+            raise StillChanging(*now)
 
     async def _register(self, taken: Import, unpacked: Sequence[_Unpacked], directory: str) -> list[RecordId]:
         """Writes down what arrived, in one transaction. Raises LeaseLost when another worker has the archive by now."""
@@ -188,7 +192,7 @@ class Importer:
             await recordings.put_arrival(connection, record_id, arrival)
         for each in formats if not is_overtaken else ():
             entry = merged(entry, each.delivered.description, origin)
-        entry = replace(entry, is_settled=entry.is_settled and not arrivals)
+        entry = replace(entry, is_settled=entry.is_settled and not arrivals and is_in_place(entry))
         await recordings.write_entry(connection, entry, render(entry.recording))
 
     async def _origin(self, connection: Connection, taken: Import, description: Description) -> Origin:
@@ -288,6 +292,9 @@ def _open(archive: Path) -> int:
         # Neither is a link followed nor is waited for somebody to write into a pipe.
         return os.open(archive, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError as error:
+        if not archive.parent.is_dir():
+            # The spool is not mounted.
+            raise
         raise ArchiveGone(ArchiveGone.__doc__) from error
 
 

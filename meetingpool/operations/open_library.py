@@ -44,12 +44,16 @@ async def prepare_storage(database: Database, storage: Storage) -> None:
 
 
 async def adopt_storage(database: Database, storage: Storage) -> None:
-    """Takes the directories of the settings for the storage of this installation, whatever they hold."""
+    """Takes the directories of the settings for the storage of this installation, whatever they hold.
+
+    Raises StorageUnusable when they are another's, OSError or DatabaseUnavailable.
+    """
     async with database.transaction() as connection:
         kept = await storage_id(connection)
     marked = await asyncio.to_thread(storage.create, kept or uuid4().hex)
     async with database.transaction() as connection:
-        await keep_storage_id(connection, marked)
+        kept = await keep_storage_id(connection, marked)
+    await asyncio.to_thread(storage.require, kept)
 
 
 async def require_storage(database: Database, storage: Storage) -> None:

@@ -2,7 +2,7 @@
 
 A server delivers what it wants to. What it cannot make up is the address that it was given to call when the recording is ready,
 for that proves itself (meetingpool.domain.callbacks). Without one, the meeting's id on the server tells: a tenant's is a digest
-that no other tenant's meeting has, and BBB makes the recording's id from it.
+that no other tenant's meeting has, and BBB makes the recording's id from it. Of a breakout room, its meeting tells.
 """
 
 import hashlib
@@ -44,7 +44,7 @@ async def find_origin(
         return Origin(key=MeetingKey(tenant, description.meeting_id))
     if not are_many:
         return Origin(key=MeetingKey(DEFAULT_TENANT, description.meeting_id))
-    if description.breakout and (owner := await tenant_of_recording(connection, RecordId(description.breakout.parent_id))):
+    if owner := await _tenant_of_parent(connection, description):
         return Origin(key=MeetingKey(owner, description.meeting_id))
     raise UnknownTenant(UnknownTenant.__doc__)
 
@@ -67,6 +67,18 @@ async def _placement(
         if placement and placement.host_id == description.meeting_id:
             return placement, None
     return await last_placement_of(connection, description.meeting_id), None
+
+
+async def _tenant_of_parent(connection: Connection, description: Description) -> str | None:
+    """Of a breakout room. BBB gives it the metadata of its meeting, whose own recording comes later, or never."""
+    if description.breakout is None:
+        return None
+    parent_id = RecordId(description.breakout.parent_id)
+    if owner := await tenant_of_recording(connection, parent_id):
+        return owner
+    generation = stated_generation(description.metadata)
+    placement = await find_placement(connection, generation, "") if generation else None
+    return placement.key.tenant if placement and _is_made_from(parent_id, placement.host_id) else None
 
 
 def _is_made_from(record_id: RecordId, host_id: str) -> bool:

@@ -21,7 +21,7 @@ from meetingpool.database.library_queries import Kept
 from meetingpool.domain.library_faults import Fault, Finding
 from meetingpool.domain.recordings import Location, RecordId
 from meetingpool.library import check
-from meetingpool.library.files import remove_tree, sync_directory
+from meetingpool.library.files import changed_at, remove_tree, sync_directory
 from meetingpool.library.manifest import Manifest
 from meetingpool.library.storage import Storage
 from meetingpool.library.trees import TreeMissing, discard, relocate
@@ -230,7 +230,7 @@ class Repairer:
                 name=finding.path.name.partition(".")[2] or finding.path.name,
                 file=finding.path.name,
                 size=found.st_size,
-                mtime_ns=found.st_mtime_ns,
+                mtime_ns=changed_at(found),
                 quiet_for=0.0,
             )
         if added is None:

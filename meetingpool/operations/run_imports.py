@@ -128,7 +128,10 @@ class ImportRunner:
             return self._failed(taken, "storage_error", _named(error), FAILING_FOR)
         except (ArchiveGone, NotSettled, TreeMissing) as error:
             return self._failed(taken, "not_placed", str(error), FAILING_FOR)
-        except (Stopped, DatabaseUnavailable):
+        except DatabaseUnavailable as error:
+            # Not at once: it may be this archive that the database takes too long for.
+            return self._failed(taken, "database_unavailable", str(error), FAILING_FOR)
+        except Stopped:
             return lambda connection: imports.release_import(connection, taken)
         except LeaseLost:
             log.warning("import_lease_lost", **fields)

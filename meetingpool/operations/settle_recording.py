@@ -84,7 +84,7 @@ class Settler:
 
         Whether that was done: not while somebody else moves its files, nor when it is no longer deleted.
         """
-        mover = uuid4().hex
+        mover, until = uuid4().hex, time.monotonic() + LEASE_SECONDS
         async with self._database.transaction() as connection:
             taken = await recordings.take_recording(connection, record_id, mover, LEASE_SECONDS)
             entry = await recordings.lock_entry(connection, record_id) if taken else None
@@ -93,7 +93,8 @@ class Settler:
         try:
             is_purged = entry.is_settled and entry.wanted is RecordingState.DELETED
             if is_purged:
-                await self._blocking(self._discard, record_id, entry.placed)
+                is_purged = await self._blocking(self._discard, record_id, entry.placed, until)
+            if is_purged:
                 await self._write_purged(record_id, mover)
             return is_purged
         finally:
@@ -121,10 +122,16 @@ class Settler:
             # Whoever wants it away has what was wanted.
             if location is not Location.TRASH:
                 raise
+            self._storage.require_mounted()
 
-    def _discard(self, record_id: RecordId, formats: tuple[Placed, ...]) -> None:
+    def _discard(self, record_id: RecordId, formats: tuple[Placed, ...], until: float) -> bool:
+        """Whether all is removed. At `until` the lease is over: what is in the trash then may have been deleted anew."""
         for placed in formats:
+            if time.monotonic() >= until:
+                return False
             discard(self._storage, self._storage.tree(Location.TRASH, placed.format.name, record_id))
+        self._storage.require_mounted()
+        return True
 
     async def _write(self, record_id: RecordId, mover: str, moves: _Moves) -> Entry | None:
         """Writes what was moved. The entry as it is then; None when the lease was lost."""

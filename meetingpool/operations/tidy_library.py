@@ -64,10 +64,11 @@ class Tidier:
             expired = await imports.expired_imports(connection, "deleted", self._trash_days)
             found = await imports.find_imports(connection, expired)
         for each in found:
-            if each.state is ImportState.QUARANTINED:
+            # In this order: somebody may want it tried again by now. A file without a row is found, and looked at once more.
+            async with self._database.transaction() as connection:
+                is_dropped = await imports.drop_import(connection, each.id)
+            if is_dropped:
                 await asyncio.to_thread((each.spool / CLAIMED / each.file).unlink, missing_ok=True)
-                async with self._database.transaction() as connection:
-                    await imports.drop_import(connection, each.id)
                 log.info("refused_archive_purged", archive=each.name, id=each.id)
 
     async def _remove_leftovers(self) -> None:

@@ -49,7 +49,7 @@ _PLACE = """
 """
 _READY = "SELECT announcement FROM outbox WHERE kind = 'recording-ready' ORDER BY id"
 # What an import may be put down to whose calls failed.
-_PASSING = (None, "storage_error", "not_placed")
+_PASSING = (None, "storage_error", "not_placed", "database_unavailable")
 
 
 @dataclass(frozen=True, slots=True)

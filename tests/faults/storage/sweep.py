@@ -46,15 +46,15 @@ async def calls_of(stand: Stand, scenario: Scenario) -> list[Call]:
     return calls
 
 
-def deaths(calls: Sequence[Call], outcome: Outcome = Outcome.KILL) -> list[Fault]:
+def deaths(calls: Sequence[Call]) -> list[Fault]:
     """The process is killed before a call."""
     counted = Counted.CHANGE | Counted.SOCKET
-    return [Fault(counted=counted, at=at, outcome=outcome) for at in range(1, count(calls, counted) + 1)]
+    return [Fault(counted=counted, at=at, outcome=Outcome.KILL) for at in range(1, count(calls, counted) + 1)]
 
 
 def standstills(calls: Sequence[Call]) -> list[Fault]:
     """The process stands still before a call."""
-    return deaths(calls, Outcome.STOP)
+    return [Fault(counted=ALL_CALLS, at=at, outcome=Outcome.STOP) for at in range(1, count(calls, ALL_CALLS) + 1)]
 
 
 def failures(calls: Sequence[Call]) -> list[Fault]:

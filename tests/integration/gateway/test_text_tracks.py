@@ -151,12 +151,33 @@ async def test_the_usual_kinds_of_files_become_webvtt(
         (b"\x89PNG\r\n\x1a\n" + bytes(range(256)), "upload_text_track_failed"),
         (b"{1}{25}MicroDVD needs a rate", "upload_text_track_failed"),
         (SRT.encode() + b"x" * MAX_BYTES, "upload_text_track_failed"),
+        (ASS.replace("[Events]", "Style: Default,Arial,20,\n\n[Events]").encode(), "upload_text_track_failed"),
     ],
 )
 async def test_what_holds_no_subtitles_is_refused(uploader: Uploader, record_id: RecordId, upload: bytes, key: str) -> None:
     answer = await uploader.put(parameters(record_id), upload)
     assert (answer["returncode"], answer["messageKey"]) == ("FAILED", key)
     assert (await uploader.list(record_id))["messageKey"] == "noCaptionsFound"
+
+
+@pytest.mark.parametrize("cue", ["a" + "\n" * 300_000 + "b", "a" + "{}" * 300_000], ids=["time", "memory"])
+async def test_subtitles_that_take_hours_or_gigabytes_are_given_up_and_calls_go_on_meanwhile(
+    uploader: Uploader, record_id: RecordId, cue: str
+) -> None:
+    put = asyncio.create_task(uploader.put(parameters(record_id), (SRT + cue).encode()))
+    answered = 0
+    while not put.done():
+        assert (await uploader.list(record_id))["messageKey"] == "noCaptionsFound"
+        answered += 1
+        await asyncio.sleep(0.01)
+    assert (await put)["messageKey"] == "upload_text_track_failed"
+    assert answered > 10
+    assert (await uploader.put(parameters(record_id)))["returncode"] == "SUCCESS"
+
+
+async def test_the_longest_file_is_converted(uploader: Uploader, record_id: RecordId) -> None:
+    cue = SRT.partition("\n\n")[0] + "\n\n"
+    assert (await uploader.put(parameters(record_id), (cue * ((MAX_BYTES - 1024) // len(cue))).encode()))["returncode"] == "SUCCESS"
 
 
 @pytest.mark.parametrize(
