@@ -121,6 +121,7 @@ async def open_gateway(settings: Settings, readiness: Readiness, clock: Clock) -
                     files=files,
                     recording_uploads=uploads,
                     tenant_shares=TenantShares(max(1, settings.max_requests // 2)),
+                    playback_places=TenantShares(max(1, settings.max_requests // 8)),
                     readiness=readiness,
                     reads=SharedReads(settings.freshness),
                 )

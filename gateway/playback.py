@@ -31,7 +31,7 @@ async def open_recording(request: Request, gateway: Gateway) -> Response:
     """`/recording/{record_id}/{format}`: the link that front ends have. Sends the browser to where the format is played."""
     place = _place(request, gateway)
     playable = await _published(gateway, place)
-    answer = sent_on(place.prefix + (playable.link if _OWN_PATH.fullmatch(playable.link) else f"{place.path}/"))
+    answer = sent_on(_where_played(request, place, playable))
     if playable.is_protected:
         token, what = request.query_params.get("token", ""), playing(place.record_id, place.format)
         if request.method == "HEAD":
@@ -59,6 +59,13 @@ async def recording_file(request: Request, gateway: Gateway) -> Response:
         return sent_on(player_path(place.prefix, place.record_id))
     # Files beside a page are found by addresses that begin where the page's ends.
     return await _page(request, gateway, place, playable) if rest else sent_on(f"{place.path}/")
+
+
+def _where_played(request: Request, place: Place, playable: Playable) -> str:
+    """The path of the format's link; of its files, where that is no path of ours, or leads back to where the request is."""
+    path = place.prefix + playable.link
+    is_here = path.partition("?")[0] == request.url.path
+    return path if _OWN_PATH.fullmatch(playable.link) and not is_here else f"{place.path}/"
 
 
 def _place(request: Request, gateway: Gateway) -> Place:

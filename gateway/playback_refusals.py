@@ -19,6 +19,9 @@ Handler = Callable[[Request, Gateway], Awaitable[Response]]
 # What opening says of what is not there, or is no file, or is a link to somewhere else.
 _NOT_THERE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENXIO, errno.ENAMETOOLONG})
 
+# Strangers are one party.
+_EVERYBODY = ""
+
 log = get_logger()
 
 
@@ -33,16 +36,25 @@ def playback(handler: Handler) -> Endpoint:
         gateway: Gateway = request.state.gateway
         if gateway.settings.recording_disabled:
             return not_found()
+        if not gateway.playback_places.enter(_EVERYBODY):
+            return _not_now(gateway, "TooManyRequests")
         try:
-            return await handler(request, gateway)
-        except (NothingToSee, NoSuchPath):
-            return not_found()
-        except (DatabaseUnavailable, StorageBusy) as error:
-            return _not_now(gateway, type(error).__name__)
-        except OSError as error:
-            return not_found() if error.errno in _NOT_THERE else _not_now(gateway, error.strerror or str(error))
+            return await _answer(handler, request, gateway)
+        finally:
+            gateway.playback_places.leave(_EVERYBODY)
 
     return endpoint
+
+
+async def _answer(handler: Handler, request: Request, gateway: Gateway) -> Response:
+    try:
+        return await handler(request, gateway)
+    except (NothingToSee, NoSuchPath):
+        return not_found()
+    except (DatabaseUnavailable, StorageBusy) as error:
+        return _not_now(gateway, type(error).__name__)
+    except OSError as error:
+        return not_found() if error.errno in _NOT_THERE else _not_now(gateway, error.strerror or str(error))
 
 
 def _not_now(gateway: Gateway, reason: str) -> Response:

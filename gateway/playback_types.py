@@ -45,6 +45,8 @@ _PAGES = frozenset({"video", "screenshare"})
 _ACTIVE = ("text/html", "image/svg+xml", "text/xml")
 _SCRIPT_FOLDERS = ("js", "video-js")
 _SANDBOX = "sandbox; default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+# BBB's pages run scripts that came with the archive: they get no window in which another page of this address is.
+_PAGE_SANDBOX = "sandbox allow-scripts allow-same-origin allow-downloads"
 _HOST = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
 
 
@@ -83,5 +85,6 @@ def _page_policy(tree_url: str) -> str:
             f"connect-src {tree_url}/",
             "base-uri 'none'",
             "form-action 'none'",
+            _PAGE_SANDBOX,
         )
     )

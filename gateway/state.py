@@ -34,6 +34,8 @@ from meetingpool.settings import Settings
 
 # A list that somebody takes slowly holds one piece of it.
 MAX_LISTS = 32
+# Uploads of subtitles that wait hold their bodies.
+MAX_SUBTITLES = 8
 
 
 @dataclass(slots=True)
@@ -64,10 +66,14 @@ class Gateway:
     passes: PlaybackPasses
     files: PlaybackFiles
     recording_uploads: Uploads
+    # Requests for recordings that are decided now: anybody may send them, and calls need the rest of the places and the database.
+    playback_places: TenantShares
     # Lists of recordings that each tenant has under way, beyond what is answered in one piece.
     list_shares: TenantShares = field(default_factory=lambda: TenantShares(MAX_LISTS))
     # Held while subtitles are made into WebVTT, which takes long where they are many.
     subtitles: asyncio.Lock = field(default_factory=asyncio.Lock)
+    # Those that each tenant may have waiting for it.
+    subtitle_shares: TenantShares = field(default_factory=lambda: TenantShares(MAX_SUBTITLES))
     readiness: Readiness = field(default_factory=Readiness)
     reads: SharedReads = field(default_factory=SharedReads)
 

@@ -65,6 +65,15 @@ def _required(call: Call, name: str) -> str:
 
 async def _uploaded(gateway: Gateway, call: Call) -> str:
     """The subtitles in the body, in WebVTT. Raises EmptyTextTrack or TextTrackNotKept."""
+    if not gateway.subtitle_shares.enter(call.tenant.id):
+        raise TextTrackNotKept("Too many text tracks are uploaded at the same time; please try again in a moment.")
+    try:
+        return await _converted(gateway, call)
+    finally:
+        gateway.subtitle_shares.leave(call.tenant.id)
+
+
+async def _converted(gateway: Gateway, call: Call) -> str:
     try:
         body = await read_body(call.request, MAX_BYTES)
     except BodyTooLong:

@@ -45,6 +45,9 @@ _USUAL_LINKS = {
     "screenshare": "/recording/screenshare/{}/",
 }
 
+# What getRecordings says of a format, beside which its extensions stand. Front ends would take a second one for the first.
+_OF_FORMAT = frozenset({"type", "url", "processingTime", "length", "size", "preview"})
+
 # What BBB says of the meeting among its metadata; it is shown from the recording itself.
 MEETING_METADATA = ("meetingId", "meetingName", "isBreakout")
 # In the order in which BBB looks for the one to call.
@@ -201,7 +204,7 @@ def _previews(playback: xml.Element) -> tuple[Preview, ...]:
 
 
 def _further_extensions(playback: xml.Element) -> list[xml.Element]:
-    return [element for element in playback.iterfind("extensions/*") if element.tag != "preview"]
+    return [element for element in playback.iterfind("extensions/*") if element.tag not in _OF_FORMAT]
 
 
 def _path(address: str) -> str | None:

@@ -1,7 +1,7 @@
 """Archives on their way into the library: claimed from a spool directory, imported by one worker at a time, kept for a while.
 
-Whoever takes a row has it for the time of a lease. `holder` and `attempts` tell its try from all others: what a worker writes that
-stood still for too long matches no row. Called by the recordings worker and `meetingpool recordings`.
+Whoever takes a row has it for the time of a lease. `holder` and `attempts` tell its try from all others: what a worker
+writes that stood still for too long matches no row. Called by the recordings worker and `meetingpool recordings`.
 """
 
 from collections.abc import Collection, Sequence
@@ -16,8 +16,8 @@ LEASE_SECONDS = 60.0
 # Rows of archives that are in the library.
 KEPT_DAYS = 30
 
-_COLUMNS = """id, spool, name, file, size, mtime_ns, state, attempts, holder, reason, detail, record_ids, bytes_done, files_done, tenant,
-    is_forced, claimed_at, finished_at, next_attempt_at, extract(epoch FROM now() - seen_at)::float8 AS quiet_for,
+_COLUMNS = """id, spool, name, file, size, mtime_ns, state, attempts, holder, reason, detail, record_ids, bytes_done, files_done,
+    tenant, is_forced, claimed_at, finished_at, next_attempt_at, extract(epoch FROM now() - seen_at)::float8 AS quiet_for,
     coalesce(extract(epoch FROM now() - failing_since), 0)::float8 AS failing_for"""
 
 _ADD = f"""
@@ -44,7 +44,7 @@ _KEEP = f"""
         lease_until = now() + make_interval(secs => $6), next_attempt_at = now() + make_interval(secs => $6)
     WHERE {_OWN} RETURNING id
 """
-_REGISTER = f"UPDATE imports SET record_ids = $4 WHERE {_OWN} RETURNING id"
+_REGISTER = f"UPDATE imports SET record_ids = $4, formats = $5 WHERE {_OWN} RETURNING id"
 _FINISH = f"""
     UPDATE imports SET state = 'done', finished_at = now(), lease_until = NULL, holder = NULL, reason = NULL, detail = NULL
     WHERE {_OWN}
@@ -68,7 +68,7 @@ _RELEASE = f"""
     WHERE {_OWN}
 """
 
-_IS_OVERTAKEN = "SELECT 1 FROM imports WHERE id > $1 AND record_ids @> ARRAY[$2] LIMIT 1"
+_LATER_FORMATS = "SELECT DISTINCT unnest(formats) AS format FROM imports WHERE id > $1 AND record_ids @> ARRAY[$2]"
 _FILES = "SELECT file FROM imports WHERE spool = $1 AND state <> 'done'"
 _LIST = f"SELECT {_COLUMNS} FROM imports WHERE state = ANY($1::text[]) ORDER BY id"
 _FIND = f"SELECT {_COLUMNS} FROM imports WHERE id = ANY($1::bigint[]) ORDER BY id"
@@ -156,15 +156,21 @@ async def keep_import(connection: Connection, taken: Import, bytes_done: int, fi
         raise LeaseLost
 
 
-async def require_lease(connection: Connection, taken: Import, record_ids: Collection[str]) -> None:
-    """Keeps other workers from the archive until the transaction ends, and notes what is in it. Raises LeaseLost."""
-    if await connection.fetchval(_REGISTER, *_own(taken), list(record_ids)) is None:
+async def require_lease(connection: Connection, taken: Import, contents: Collection[tuple[str, str]]) -> None:
+    """Keeps other workers from the archive until the transaction ends, and notes what is in it: pairs of record id and format.
+
+    Raises LeaseLost.
+    """
+    record_ids = list(dict.fromkeys(record_id for record_id, _ in contents))
+    formats = [f"{record_id}/{name}" for record_id, name in contents]
+    if await connection.fetchval(_REGISTER, *_own(taken), record_ids, formats) is None:
         raise LeaseLost
 
 
-async def is_overtaken(connection: Connection, taken: Import, record_id: str) -> bool:
-    """Whether an archive of the recording that was delivered later has been imported already."""
-    return await connection.fetchval(_IS_OVERTAKEN, taken.id, record_id) is not None
+async def later_formats(connection: Connection, taken: Import, record_id: str) -> set[str]:
+    """The formats of the recording in archives that were delivered later, and were imported all the same before this one."""
+    found = [row["format"].partition("/") for row in await connection.fetch(_LATER_FORMATS, taken.id, record_id)]
+    return {name for of, _, name in found if of == record_id}
 
 
 async def finish_import(connection: Connection, taken: Import) -> None:

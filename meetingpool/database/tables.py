@@ -317,6 +317,8 @@ imports = Table(
     Column("detail", Text),
     Column("failing_since", DateTime(timezone=True)),
     Column("record_ids", ARRAY(Text), nullable=False, server_default="{}"),
+    # Each as `record_id/format`.
+    Column("formats", ARRAY(Text), nullable=False, server_default="{}"),
     # Of the running import: bytes of the archive that were read, and files that were written.
     Column("bytes_done", BigInteger, nullable=False, server_default="0"),
     Column("files_done", Integer, nullable=False, server_default="0"),

@@ -19,7 +19,7 @@ def write_file(path: Path, content: bytes) -> None:
 
 
 def changed_at(found: os.stat_result) -> int:
-    """When a file was last changed, in nanoseconds since 1970: of times that the database cannot hold, the nearest that it can."""
+    """When a file was last changed, in nanoseconds since 1970: of what the database cannot hold, the nearest that it can."""
     return max(-_FARTHEST_NS, min(found.st_mtime_ns, _FARTHEST_NS))
 
 

@@ -32,7 +32,7 @@ def place(storage: Storage, source: Path, target: Path, inode: int, elsewhere: S
     if _inode(target) != inode:
         _replace(storage, _with_inode(sources, inode), target)
     for left in sources:
-        discard(storage, left, keep=inode)
+        discard(storage, left, provided=(target, inode))
 
 
 def _replace(storage: Storage, source: Path, target: Path) -> None:
@@ -59,7 +59,7 @@ def relocate(storage: Storage, source: Path, target: Path, elsewhere: Sequence[P
     """
     inode = _inode(source)
     if source != target and inode is not None:
-        discard(storage, target, keep=inode)
+        discard(storage, target, provided=(source, inode))
         move(source, target)
     elif _inode(target) is None:
         found = next((tree for tree in elsewhere if _inode(tree) is not None), None)
@@ -68,16 +68,17 @@ def relocate(storage: Storage, source: Path, target: Path, elsewhere: Sequence[P
         move(found, target)
 
 
-def discard(storage: Storage, tree: Path, *, leave: bool = False, keep: int | None = None) -> None:
+def discard(storage: Storage, tree: Path, *, leave: bool = False, provided: tuple[Path, int] | None = None) -> None:
     """Takes a tree away at once, and then its files; `leave`: somebody else removes them. Not there is fine.
 
-    `keep`: the inode of the tree that this makes room for. Whoever stood still for long finds that one here, moved by another.
+    `provided`: a path and the inode of the tree there that this one makes room for. When that is not there, somebody moved it
+    while we stood still, and what would be discarded may be all that there is: it stays.
     """
-    if _inode(tree) in (None, keep):
+    if _inode(tree) is None:
         return
     discarded = storage.discarded_dir / uuid4().hex
     move(tree, discarded)
-    if keep is not None and _inode(discarded) == keep:
+    if provided and _inode(provided[0]) != provided[1]:
         move(discarded, tree)
     elif not leave:
         # Others who tidy up may be at it, too.

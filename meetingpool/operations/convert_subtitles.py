@@ -11,7 +11,7 @@ from asyncio.subprocess import DEVNULL, PIPE
 
 from meetingpool.logs import get_logger
 
-# Of the process, in seconds and bytes. The longest file that may be uploaded needs some seconds if its cues are as they should be.
+# Of the process, in seconds and bytes. The longest file that may be uploaded takes a second or two.
 MAX_CPU = 10
 MAX_MEMORY = 512 * 1024 * 1024
 _PATIENCE = 30.0

@@ -7,7 +7,7 @@ unpacked before is removed when nothing waits in it. Called by the recordings wo
 import asyncio
 import os
 import stat
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -163,7 +163,7 @@ class Importer:
         ordered = sorted(unpacked, key=lambda each: (each.record_id, each.tree.format))
         record_ids = list(dict.fromkeys(each.record_id for each in ordered))
         async with self._database.transaction() as connection:
-            await imports.require_lease(connection, taken, record_ids)
+            await imports.require_lease(connection, taken, [(each.record_id, each.tree.format) for each in ordered])
             for record_id, formats in groupby(ordered, key=lambda each: each.record_id):
                 await self._register_one(connection, taken, record_id, list(formats), directory)
         return record_ids
@@ -186,11 +186,11 @@ class Importer:
         _require_welcome(entry, origin, is_forced=taken.is_forced)
         if taken.is_forced and entry.wanted is RecordingState.DELETED:
             entry = replace(entry, wanted=self._first_wanted(formats))
-        is_overtaken = await imports.is_overtaken(connection, taken, record_id)
-        arrivals = [_arrival(each, directory) for each in formats if _is_news(each, entry, is_overtaken=is_overtaken)]
+        later = await imports.later_formats(connection, taken, record_id)
+        arrivals = [_arrival(each, directory) for each in formats if _is_news(each, entry, later)]
         for arrival in arrivals:
             await recordings.put_arrival(connection, record_id, arrival)
-        for each in formats if not is_overtaken else ():
+        for each in formats if not later else ():
             entry = merged(entry, each.delivered.description, origin)
         entry = replace(entry, is_settled=entry.is_settled and not arrivals and is_in_place(entry))
         await recordings.write_entry(connection, entry, render(entry.recording))
@@ -252,12 +252,12 @@ def _require_welcome(entry: Entry, origin: Origin, *, is_forced: bool) -> None:
         raise Refused("deleted", "the recording was deleted; to bring it back: recordings quarantine retry ID --force")
 
 
-def _is_news(each: _Unpacked, entry: Entry, *, is_overtaken: bool) -> bool:
+def _is_news(each: _Unpacked, entry: Entry, later: Collection[str]) -> bool:
     """Whether the format is not in the library yet just as it came, and where it belongs.
 
-    An archive that was overtaken by a later one, since it had to wait, brings only formats that are not there at all.
+    An archive that had to wait may have been overtaken by others, in `later` formats: of these it brings only what is not there.
     """
-    if is_overtaken:
+    if each.tree.format in later:
         known = {placed.format.name for placed in entry.placed} | {arrival.format.name for arrival in entry.arrivals}
         return each.tree.format not in known
     digest, location = each.tree.manifest.digest, LOCATION_OF[entry.wanted]

@@ -74,7 +74,7 @@ class Settler:
                 is_moved = await self._blocking(self._move, record_id, moves, until)
                 entry = await self._write(record_id, mover, moves) if is_moved else None
         except BaseException:
-            await self._release(record_id, mover, PAUSE)
+            await self._give_up(record_id, mover)
             raise
         await self._release(record_id, mover)
         return entry is not None
@@ -162,9 +162,16 @@ class Settler:
                 await recordings.write_entry(connection, entry, render(entry.recording))
         log.info("recording_purged", recording=record_id)
 
-    async def _release(self, record_id: RecordId, mover: str, pause: float = 0.0) -> None:
+    async def _release(self, record_id: RecordId, mover: str) -> None:
         async with self._database.transaction() as connection:
-            await recordings.release_recording(connection, record_id, mover, pause)
+            await recordings.release_recording(connection, record_id, mover)
+
+    async def _give_up(self, record_id: RecordId, mover: str) -> None:
+        async with self._database.transaction() as connection:
+            if await recordings.holds_recording(connection, record_id, mover):
+                await recordings.release_recording(connection, record_id, mover, PAUSE)
+            else:
+                await _unsettle(connection, record_id)
 
 
 def moves_of(entry: Entry) -> _Moves:

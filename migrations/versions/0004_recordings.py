@@ -113,6 +113,7 @@ def _create_imports() -> None:
         sa.Column("detail", sa.Text),
         sa.Column("failing_since", _TIME),
         sa.Column("record_ids", postgresql.ARRAY(sa.Text), nullable=False, server_default="{}"),
+        sa.Column("formats", postgresql.ARRAY(sa.Text), nullable=False, server_default="{}"),
         sa.Column("bytes_done", sa.BigInteger, nullable=False, server_default="0"),
         sa.Column("files_done", sa.Integer, nullable=False, server_default="0"),
         sa.Column("tenant", sa.Text),

@@ -119,3 +119,13 @@ async def test_bbbs_own_page_plays_with_its_scripts_and_with_no_other(
     await page.goto(await link_to(database, gateway, record_id))
     await plays(page)
     assert await page.evaluate("() => ({...document.documentElement.dataset})") == {"player": "ran"}
+
+
+async def test_a_script_of_a_recording_gets_at_no_other_page(
+    page: Page, gateway: GatewayProcess, database: Database, tmp_path: Path
+) -> None:
+    script = b'document.documentElement.dataset.other = window.open("/livez") ? "opened" : "none"'
+    record_id = await plant(database, tmp_path, {"index.html": BBB_PAGE, "js/video.js": script})
+    await page.goto(f"{gateway.origin}/video/{record_id}/")
+    await plays(page)
+    assert await page.evaluate("() => document.documentElement.dataset.other") == "none"

@@ -20,6 +20,7 @@ from tests.faults.storage.sweep import (
     standstills,
     sweep,
     sweep_standing_still,
+    sweep_standing_still_with_change,
     sweep_with_change,
 )
 
@@ -65,6 +66,15 @@ async def test_a_change_that_loses_the_database_is_completed_when_it_is_back(sta
 async def test_a_worker_that_stood_still_finds_its_change_done_and_leaves_it(stand: Stand, name: str) -> None:
     scenario = CHANGES[name]
     await sweep_standing_still(stand, scenario, drawn(standstills(await calls_of(stand, scenario)), 1))
+
+
+@pytest.mark.parametrize(("name", "state"), SECOND_THOUGHTS)
+async def test_a_worker_that_stood_still_undoes_nothing_that_was_changed_since(
+    stand: Stand, name: str, state: RecordingState
+) -> None:
+    scenario = CHANGES[name]
+    faults = drawn(standstills(await calls_of(stand, scenario)), 1)
+    await sweep_standing_still_with_change(stand, scenario, faults, CHANGE_TO[state], state)
 
 
 @pytest.mark.parametrize("name", CHANGES)

@@ -24,6 +24,7 @@ from tests.faults.storage.sweep import (
     standstills,
     sweep,
     sweep_standing_still,
+    sweep_standing_still_with_change,
     sweep_with_change,
 )
 
@@ -64,6 +65,13 @@ async def test_a_worker_that_stood_still_finds_its_import_done_and_leaves_it(sta
 async def test_what_is_hidden_while_its_import_lies_dead_stays_hidden(stand: Stand, name: str, state: RecordingState) -> None:
     scenario = IMPORTS[name]
     await sweep_with_change(stand, scenario, drawn(deaths(await calls_of(stand, scenario)), 2), HIDING[state], state)
+
+
+@pytest.mark.parametrize("name", ["first of three formats", "rebuilt", "further formats"])
+async def test_a_worker_that_stood_still_brings_nothing_back_that_was_hidden_since(stand: Stand, name: str) -> None:
+    scenario = IMPORTS[name]
+    faults = drawn(standstills(await calls_of(stand, scenario)), 1)
+    await sweep_standing_still_with_change(stand, scenario, faults, unpublished, RecordingState.UNPUBLISHED)
 
 
 @pytest.mark.parametrize("name", IMPORTS)

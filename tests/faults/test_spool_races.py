@@ -164,7 +164,7 @@ async def test_changes_of_many_kinds_while_archives_come_end_with_the_last_one(l
     await require_clean(library)
 
 
-@pytest.mark.parametrize("mtime", [0, 4_102_444_800])
+@pytest.mark.parametrize("mtime", [0, 4_102_444_800, 10_413_792_000])
 async def test_an_archive_settles_whatever_its_times_say(library: Library, mtime: int) -> None:
     [record_id] = names(1)
     path = deliver(library.spool.directory, record_id, recording_archive(record_id))

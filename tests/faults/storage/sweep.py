@@ -110,6 +110,25 @@ async def sweep_standing_still(stand: Stand, scenario: Scenario, faults: Sequenc
             await require_recovered(stand, scenario, _shelves(scenario, stood, went_on))
 
 
+async def sweep_standing_still_with_change(
+    stand: Stand, scenario: Scenario, faults: Sequence[Fault], change: Change, state: RecordingState
+) -> None:
+    """The same when a front end asks for something else meanwhile, and that is done: it stays done."""
+    for fault in faults:
+        async with _faulty(stand, scenario, fault):
+            is_there = await stand.change(change)
+            await stand.recover()
+            went_on = await stand.go_on()
+            assert went_on.status == 0
+            await stand.recover()
+            seen = await stand.look()
+            assert seen.entry is not None
+            if is_there and seen.entry.wanted is state:
+                await require_recovered(stand, scenario, [Shelf(state, scenario.after.formats)])
+            else:
+                await require_recovered(stand, scenario, [scenario.after])
+
+
 def _shelves(scenario: Scenario, *ran: Ran) -> list[Shelf]:
     """What may come of it: what was asked for, and if nobody was told that it will, what was there before."""
     is_certain = scenario.delivered or scenario.operation == "purge" or any(each.is_acknowledged for each in ran)

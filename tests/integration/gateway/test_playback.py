@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.limits import is_overrun
 from gateway.playback_links import playing
 from gateway.playback_passes import Place
 from meetingpool.database.tenants import insert_tenant
@@ -94,9 +95,10 @@ async def test_unpublishing_stops_the_next_request_while_the_files_are_still_the
     assert (await shelf.get(path)).status_code == 404
 
 
-async def test_a_link_that_names_another_host_is_not_followed(shelf: Library) -> None:
+async def test_a_link_to_another_host_or_to_itself_is_not_followed(shelf: Library) -> None:
     record_id = await shelf.plant({"video": VIDEO})
-    for link in ("//evil.example/", "/\\evil.example/", "https://evil.example/", "/a b", "/a\r\nset-cookie: b=c"):
+    to_others = ("//evil.example/", "/\\evil.example/", "https://evil.example/", "/a b", "/a\r\nset-cookie: b=c")
+    for link in (*to_others, f"/recording/{record_id}/video", f"/recording/{record_id}/video?again"):
         async with shelf.gateway.database.transaction() as connection:
             await connection.execute(
                 "UPDATE recording_formats SET description['link'] = to_jsonb($2::text) WHERE record_id = $1",
@@ -116,6 +118,21 @@ async def test_without_recordings_nothing_is_played(database_url: str, tmp_path:
             f"/playback/presentation/2.3/{record_id}",
         ):
             assert (await shelf.get(path)).status_code == 404
+
+
+async def test_however_many_ask_for_recordings_calls_find_places_and_the_database(database_url: str, tmp_path: Path) -> None:
+    async with library(database_url, tmp_path, max_requests=32) as shelf:
+        record_id = await shelf.plant(ALL)
+        async with shelf.gateway.database.transaction() as connection, asyncio.timeout(3):
+            await connection.execute("LOCK TABLE recordings")
+            asked = [asyncio.create_task(shelf.get(f"/video/{record_id}/video-0.webm")) for _ in range(20)]
+            while sum(each.done() for each in asked) < 16:
+                await asyncio.sleep(0.01)
+            assert {(await each).status_code for each in asked if each.done()} == {503}
+            assert not is_overrun(shelf.gateway)
+            assert (await shelf.get("/bigbluebutton/api")).status_code == 200
+        statuses = [answer.status_code for answer in await asyncio.gather(*asked)]
+        assert (statuses.count(200), statuses.count(503)) == (4, 16)
 
 
 # Protected recordings

@@ -13,10 +13,11 @@ from email.parser import BytesParser
 from pathlib import Path
 from threading import Event
 
+import httpx
 import pytest
 from lxml import etree
 
-from gateway.playback_files import CHUNK_BYTES, MAX_OF_SOURCE, MAX_OPEN
+from gateway.playback_files import CHUNK_BYTES, MAX_OPEN
 from gateway.playback_threads import MAX_CALLS, StorageBusy, StorageThreads
 from meetingpool.database.text_tracks import keep_text_track
 from meetingpool.domain.meetings import DEFAULT_TENANT
@@ -495,16 +496,13 @@ async def test_only_so_many_files_are_open_and_all_are_closed(shelf: Library, lo
 async def test_a_stranger_who_opens_many_files_leaves_some_to_others(shelf: Library, long: str) -> None:
     files, root, segments = shelf.gateway.files, shelf.storage.publish_dir, tuple(long.strip("/").split("/"))
     opened = [await files.open(root, segments, "192.0.2.1") for _ in range(MAX_OPEN // 2)]
-    try:
-        # The stranger's address is that of `get_raw`.
-        assert (await shelf.get_raw(long.encode()))[0] == 503
+    transport = httpx.ASGITransport(shelf.app, client=("192.0.2.1", 1234))
+    async with httpx.AsyncClient(transport=transport, base_url="http://pool") as stranger:
+        assert (await stranger.get(long)).status_code == 503
         assert (await shelf.get(long)).content == LONG
-        for file in opened[MAX_OF_SOURCE - 1 :]:
+        for file in opened:
             file.close()
-        assert (await shelf.get_raw(long.encode()))[1] == LONG
-    finally:
-        for file in opened[: MAX_OF_SOURCE - 1]:
-            file.close()
+        assert (await stranger.get(long)).content == LONG
 
 
 async def test_a_file_that_becomes_shorter_breaks_the_answer_off(shelf: Library, long: str) -> None:

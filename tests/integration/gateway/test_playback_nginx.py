@@ -15,7 +15,7 @@ from meetingpool.clock import SystemClock
 from meetingpool.database.engine import Database
 from meetingpool.database.installation import callback_key
 from meetingpool.settings import Settings
-from tests.end_to_end.processes import free_port, gateway_process
+from tests.end_to_end.processes import GatewayProcess, free_port, gateway_process
 from tests.recordings import Files, plant_files, planted_recording, storage_of
 
 CONFIGURATION = Path(__file__).parents[3] / "deploy/nginx/meetingpool.conf"
@@ -27,6 +27,7 @@ class Site:
     browser: httpx.AsyncClient
     database: Database
     directory: Path
+    gateway: GatewayProcess
 
     async def plant(self, *, is_protected: bool = False) -> str:
         storage = storage_of(Settings(data_dir=self.directory))
@@ -40,6 +41,7 @@ def configuration(directory: Path, port: int, gateway_port: int) -> str:
         "127.0.0.1:3000", f"127.0.0.1:{gateway_port}"
     )
     site = re.sub(r"\n *ssl_certificate\S* \S+;", "", site)
+    site = site.replace("/var/log/nginx", str(directory))
     site = site.replace("/var/lib/meetingpool/recordings", f"{directory}/recordings")
     site = site.replace("/var/bigbluebutton/playback/presentation/2.3", f"{directory}/player")
     paths = "".join(f"{kind}_temp_path {directory}/nginx;" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
@@ -79,7 +81,7 @@ async def site(database_url: str, database: Database, tmp_path: Path) -> AsyncIt
         try:
             async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as browser:
                 await until_it_answers(browser, nginx, tmp_path / "error.log")
-                yield Site(browser, database, tmp_path)
+                yield Site(browser, database, tmp_path, gateway)
         finally:
             if nginx.returncode is None:
                 nginx.terminate()
@@ -127,6 +129,16 @@ async def test_a_link_in_a_tree_is_not_followed(site: Site) -> None:
     record_id = await site.plant()
     (site.directory / "recordings/published/video" / record_id / "link.txt").symlink_to(CONFIGURATION)
     assert (await site.browser.get(f"/video/{record_id}/link.txt")).status_code in (403, 404)
+
+
+async def test_what_is_in_addresses_is_not_logged_when_the_gateway_is_away(site: Site) -> None:
+    await site.gateway.stop()
+    for path in ("/recording/x/video?token=canary", "/bigbluebutton/api/join?password=canary&checksum=canary", "/?canary"):
+        answer = await site.browser.get(path, headers={"referer": "http://pool/?canary"})
+        assert answer.status_code == 502
+    logs = list(site.directory.glob("*.log"))
+    assert logs
+    assert not any("canary" in log.read_text() for log in logs)
 
 
 async def test_nginx_serves_the_player(site: Site) -> None:

@@ -176,8 +176,9 @@ async def test_subtitles_that_take_hours_or_gigabytes_are_given_up_and_calls_go_
 
 
 async def test_the_longest_file_is_converted(uploader: Uploader, record_id: RecordId) -> None:
-    cue = SRT.partition("\n\n")[0] + "\n\n"
-    assert (await uploader.put(parameters(record_id), (cue * ((MAX_BYTES - 1024) // len(cue))).encode()))["returncode"] == "SUCCESS"
+    cue = SRT.partition("\n\n")[0].encode() + b"\n\n"
+    upload = cue * ((MAX_BYTES - 1024) // len(cue))
+    assert (await uploader.put(parameters(record_id), upload))["returncode"] == "SUCCESS"
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,20 @@
 
 import asyncio
 import os
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
+import pytest
+
+from meetingpool.database import imports
 from meetingpool.database.imports import ImportState
 from meetingpool.database.recordings import write_entry
 from meetingpool.domain.recordings import Location, RecordingState
+from meetingpool.library.files import remove_tree
 from meetingpool.operations.change_recordings import change_recordings, deleted, unpublished
+from meetingpool.operations.import_recording import CLAIMED, Importer, Refused, StillChanging
 from tests.archives import archive, deliver, metadata_xml, record_id_of, recording_archive
 from tests.library import Library
 
@@ -171,6 +179,149 @@ async def test_an_archive_that_was_overtaken_while_it_waited_replaces_nothing(li
     assert library.archives == []
 
 
+async def test_a_deleted_recording_comes_back_as_it_was_by_an_older_archive(library: Library) -> None:
+    deliver(library.spool.directory, RECORD_ID, recording_archive(RECORD_ID))
+    [older] = await library.claim()
+    async with library.database.transaction() as connection:
+        await connection.execute("UPDATE imports SET state = 'quarantined', finished_at = now()")
+    deliver(library.spool.directory, RECORD_ID, recording_archive(RECORD_ID, content=b"rebuilt"))
+    await library.take_in()
+    await change_recordings(library.database, [RECORD_ID], deleted)
+    await library.settler.settle(RECORD_ID)
+
+    async with library.database.transaction() as connection:
+        await imports.retry_imports(connection, [older.id], force=True)
+    await library.runner.run_next()
+
+    entry = await library.entry(RECORD_ID)
+    assert (entry.recording.state, entry.is_settled) == (RecordingState.PUBLISHED, True)
+    assert library.files(Location.PUBLISHED, "presentation", RECORD_ID)["main.bin"] == b"rebuilt"
+
+
+async def test_what_is_wrong_with_an_archive_that_is_written_meanwhile_says_nothing(library: Library) -> None:
+    taken = await _taken(library, _half_of(recording_archive(RECORD_ID)))
+    path = taken.spool / CLAIMED / taken.file
+    importer = Importer(library.database, library.storage, library.rules)
+
+    def written_meanwhile(_bytes_done: int, _files_done: int) -> None:
+        os.utime(path, (1, 1))
+
+    with pytest.raises(StillChanging):
+        await importer.run(taken, written_meanwhile)
+    assert library.leftovers == []
+
+
+async def test_what_is_missing_from_a_spool_that_is_not_mounted_is_not_imported(library: Library) -> None:
+    deliver(library.spool.directory, RECORD_ID, recording_archive(RECORD_ID))
+    [claimed] = await library.claim()
+    async with library.database.transaction() as connection:
+        await connection.execute("UPDATE imports SET record_ids = $1", [RECORD_ID])
+    aside = library.spool.directory.rename(library.spool.directory.with_name("aside"))
+    library.spool.directory.mkdir()
+
+    await library.runner.run_next()
+
+    [waiting] = await library.imports(claimed.id)
+    assert (waiting.state, waiting.reason) == (ImportState.WAITING, "storage_error")
+    library.spool.directory.rmdir()
+    aside.rename(library.spool.directory)
+    assert library.archives == [claimed.file]
+
+
+async def test_what_the_database_takes_too_long_for_is_not_tried_again_at_once(library: Library) -> None:
+    late = "BEGIN RAISE EXCEPTION 'late' USING ERRCODE = 'query_canceled'; END"
+    async with library.database.transaction() as connection:
+        await connection.execute(f"CREATE FUNCTION late() RETURNS trigger LANGUAGE plpgsql AS $$ {late} $$")
+        trigger = "CREATE TRIGGER late BEFORE INSERT ON recording_arrivals FOR EACH ROW EXECUTE FUNCTION late()"
+        await connection.execute(trigger)
+    deliver(library.spool.directory, RECORD_ID, recording_archive(RECORD_ID))
+
+    [waiting] = await library.take_in()
+
+    assert (waiting.state, waiting.reason, waiting.attempts) == (ImportState.WAITING, "database_unavailable", 1)
+
+
+async def test_what_a_worker_says_of_an_archive_that_another_has_by_now_counts_for_nothing(library: Library) -> None:
+    first = await _taken(library, recording_archive(RECORD_ID))
+    async with library.database.transaction() as connection:
+        await imports.release_import(connection, first)
+        second = await imports.take_import(connection, "another")
+        assert second is not None
+        assert second.attempts == first.attempts
+        # As whoever did not hear that it was written.
+        await imports.release_import(connection, first)
+
+    [now] = await library.imports(first.id)
+    assert (now.state, now.holder) == (ImportState.WORKING, "another")
+
+
+async def test_what_was_unpacked_for_nothing_is_removed_while_other_work_goes_on(library: Library) -> None:
+    ran: list[Callable[..., Any]] = []
+
+    async def beside(function: Callable[..., Any], *arguments: Any) -> Any:
+        ran.append(function)
+        return await asyncio.to_thread(function, *arguments)
+
+    taken = await _taken(library, archive({f"presentation/{RECORD_ID}/metadata.xml": b"<recording/>"}))
+    with pytest.raises(Refused):
+        await Importer(library.database, library.storage, library.rules, beside).run(taken, lambda *_: None)
+
+    assert ran[-1] is remove_tree
+    assert library.leftovers == []
+
+
+async def test_what_is_not_found_in_a_storage_that_is_not_mounted_is_not_taken_for_deleted(library: Library) -> None:
+    deliver(library.spool.directory, RECORD_ID, recording_archive(RECORD_ID))
+    await library.take_in()
+    await change_recordings(library.database, [RECORD_ID], deleted)
+
+    aside = _unmounted(library.storage.publish_dir)
+    with pytest.raises(FileNotFoundError):
+        await library.settler.settle(RECORD_ID)
+    _mounted(library.storage.publish_dir, aside)
+
+    assert not (await library.entry(RECORD_ID)).is_settled
+    async with library.database.transaction() as connection:
+        await connection.execute("UPDATE recordings SET mover_until = NULL")
+    await library.settler.settle(RECORD_ID)
+    assert library.files(Location.TRASH, "presentation", RECORD_ID)
+    assert library.files(Location.PUBLISHED, "presentation", RECORD_ID) == {}
+
+
+async def test_what_is_not_found_in_a_storage_that_is_not_mounted_is_not_taken_for_purged(library: Library) -> None:
+    deliver(library.spool.directory, RECORD_ID, recording_archive(RECORD_ID))
+    await library.take_in()
+    await change_recordings(library.database, [RECORD_ID], deleted)
+    await library.settler.settle(RECORD_ID)
+
+    aside = _unmounted(library.storage.work_dir)
+    with pytest.raises(FileNotFoundError):
+        await library.settler.purge(RECORD_ID)
+    _mounted(library.storage.work_dir, aside)
+
+    assert (await library.entry(RECORD_ID)).placed
+    assert await library.settler.purge(RECORD_ID)
+    assert library.files(Location.TRASH, "presentation", RECORD_ID) == {}
+
+
+async def test_a_rebuilt_format_that_waited_is_placed_although_another_format_came_later(library: Library) -> None:
+    deliver(library.spool.directory, RECORD_ID, recording_archive(RECORD_ID))
+    await library.take_in()
+    deliver(library.spool.directory, RECORD_ID, recording_archive(RECORD_ID, content=b"rebuilt"))
+    [waiting] = await library.claim()
+    async with library.database.transaction() as connection:
+        await connection.execute("UPDATE imports SET next_attempt_at = now() + interval '1 hour' WHERE id = $1", waiting.id)
+    deliver(library.spool.directory, RECORD_ID, recording_archive(RECORD_ID, ["video"]))
+    await library.take_in()
+
+    async with library.database.transaction() as connection:
+        await connection.execute("UPDATE imports SET next_attempt_at = now() WHERE id = $1", waiting.id)
+    await library.runner.run_next()
+
+    assert library.files(Location.PUBLISHED, "presentation", RECORD_ID)["main.bin"] == b"rebuilt"
+    assert len((await library.entry(RECORD_ID)).placed) == 2
+
+
 async def test_several_workers_import_each_archive_once(library: Library) -> None:
     record_ids = [record_id_of("room", 1_700_000_000_000 + number) for number in range(20)]
     for record_id in record_ids:
@@ -212,3 +363,30 @@ async def test_what_is_no_archive_is_left_alone(library: Library) -> None:
     (spool / "half.tar.tmp").write_bytes(b"")
 
     assert await library.take_in() == []
+
+
+async def _taken(library: Library, content: bytes) -> imports.Import:
+    """What a worker takes that is going to import it."""
+    deliver(library.spool.directory, RECORD_ID, content)
+    [claimed] = await library.claim()
+    async with library.database.transaction() as connection:
+        taken = await imports.take_import(connection, "one", claimed.id)
+    assert taken is not None
+    return taken
+
+
+def _half_of(content: bytes) -> bytes:
+    """As one writes it who makes room first."""
+    half = len(content) // 2 // 512 * 512
+    return content[:half] + b"\x01" * (len(content) - half)
+
+
+def _unmounted(directory: Path) -> Path:
+    aside = directory.rename(directory.with_name(f"{directory.name}-aside"))
+    directory.mkdir()
+    return aside
+
+
+def _mounted(directory: Path, aside: Path) -> None:
+    directory.rmdir()
+    aside.rename(directory)

@@ -3,13 +3,16 @@
 import asyncio
 import os
 import shutil
-from collections.abc import AsyncIterator, Awaitable, Callable
+import subprocess
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from meetingpool.database import recordings
 from meetingpool.database.engine import Database
 from meetingpool.database.imports import ImportState
 from meetingpool.domain.recordings import Location, RecordId, RecordingState
@@ -20,6 +23,7 @@ from meetingpool.operations.open_library import adopt_storage, prepare_storage, 
 from meetingpool.operations.tidy_library import Tidier
 from meetingpool.settings import Settings
 from recordings.__main__ import make_worker
+from recordings.worker import SWEEP_AT_ONCE
 from tests.archives import deliver, record_id_of, recording_archive
 from tests.library import Library, made_library
 from tests.logs import Event, names_of
@@ -139,6 +143,51 @@ async def test_a_poisoned_archive_keeps_nothing_from_being_imported(working: Lib
     assert (refused.name, refused.reason) == (f"{record_id_of('room')}.tar", "not_a_tar")
 
 
+@pytest.fixture
+def stuck(library: Library) -> Iterator[Path]:
+    """An archive in the spool, older than all others, that cannot be renamed."""
+    path = deliver(library.spool.directory, RECORD_ID, recording_archive(RECORD_ID))
+    os.utime(path, (0, 0))
+    if subprocess.run(["mount", "--bind", path, path], check=False, capture_output=True).returncode:
+        pytest.skip("needs the right to mount: run the tests as root")
+    yield path
+    subprocess.run(["umount", path], check=True)
+
+
+async def test_an_archive_that_cannot_be_claimed_keeps_nothing_from_being_imported(library: Library, stuck: Path) -> None:
+    other = record_id_of("other")
+    deliver(library.spool.directory, other, recording_archive(other, meeting_id="other"))
+    async with running_worker(library):
+        await eventually(lambda: in_state(library, other, RecordingState.PUBLISHED))
+    assert stuck.exists()
+
+
+async def test_many_changes_at_once_are_settled_without_a_pause(library: Library) -> None:
+    wanted = "INSERT INTO recordings (record_id, tenant, meeting_id, wanted) SELECT n::text, 't', 'm', 'deleted'"
+    async with library.database.transaction() as connection:
+        await connection.execute(f"{wanted} FROM generate_series(1, $1::int) AS n", 3 * SWEEP_AT_ONCE + 1)
+
+    async def all_settled() -> bool:
+        async with library.database.transaction() as connection:
+            return await recordings.unsettled(connection, 1) == []
+
+    async with running_worker(library):
+        await eventually(all_settled)
+
+
+async def test_what_cannot_be_settled_keeps_nothing_from_being_settled(library: Library) -> None:
+    failed = (
+        "INSERT INTO recordings (record_id, tenant, meeting_id, wanted, mover_until) "
+        "VALUES ($1, 't', 'm', 'deleted', now() - $2::interval)"
+    )
+    async with library.database.transaction() as connection:
+        for number in range(4):
+            await connection.execute(failed, str(number), timedelta(seconds=number))
+        await connection.execute(failed, "new", None)
+
+        assert await recordings.unsettled(connection, 3) == ["new", "3", "2"]
+
+
 async def test_an_archive_under_any_name_that_a_file_can_have_is_imported(working: Library) -> None:
     names = [os.fsdecode(b"\xff\xfe.tar"), "ü" * 120 + ".tar", "a\nb\t;.tar"]
     for number, name in enumerate(names):
@@ -157,6 +206,13 @@ async def test_the_storage_of_another_installation_is_refused(library: Library) 
     (library.storage.unpublish_dir / MARK).write_text("another\n")
     with pytest.raises(StorageUnusable, match="another installation"):
         await require_storage(library.database, library.storage)
+
+
+async def test_a_storage_of_another_installation_is_not_adopted(library: Library) -> None:
+    for root in (library.storage.publish_dir, library.storage.unpublish_dir, library.storage.work_dir):
+        (root / MARK).write_text("another\n")
+    with pytest.raises(StorageUnusable, match="another installation"):
+        await adopt_storage(library.database, library.storage)
 
 
 async def test_a_new_storage_is_taken_only_by_the_word_of_an_administrator(library: Library) -> None:

@@ -245,6 +245,11 @@ def test_further_extensions_are_kept_as_they_are() -> None:
     assert played(f"<extensions>{extensions}</extensions>").extensions == '<text lang="en">a &lt; b <b>c</b></text><other/>'
 
 
+def test_extensions_do_not_take_the_place_of_what_is_said_of_the_format() -> None:
+    extensions = "<url>javascript:alert(1)</url><type>notes</type><size>1</size><length>1</length><processingTime/><other/>"
+    assert played(f"<extensions>{extensions}</extensions>").extensions == "<other/>"
+
+
 @pytest.mark.parametrize(
     ("document", "fault"),
     [
