@@ -30,17 +30,17 @@ def place(storage: Storage, source: Path, target: Path, inode: int, elsewhere: S
     """
     sources = (source, *elsewhere)
     if _inode(target) != inode:
-        _replace(storage, _with_inode(sources, inode), target)
+        _replace(storage, _with_inode(sources, inode), target, inode)
     for left in sources:
         discard(storage, left, provided=(target, inode))
 
 
-def _replace(storage: Storage, source: Path, target: Path) -> None:
-    """Afterwards the old tree is at `source`, or discarded."""
+def _replace(storage: Storage, source: Path, target: Path, inode: int) -> None:
+    """Afterwards the old tree is at `source`, or discarded. Raises OSError when the new one is no longer at `source`."""
     if _inode(target) is None:
         move(source, target)
     elif not _exchange(source, target):
-        discard(storage, target, leave=True)
+        discard(storage, target, leave=True, provided=(source, inode))
         move(source, target)
 
 

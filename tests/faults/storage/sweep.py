@@ -30,10 +30,10 @@ Case = TypeVar("Case")
 
 
 def drawn(cases: Sequence[Case], usual: int) -> list[Case]:
-    """As many of the cases as this run can afford."""
+    """As many of the cases as this run can afford. The same in every run: what fails, fails for everybody."""
     if effort(1) >= _EVERYTHING or effort(usual) >= len(cases):
         return list(cases)
-    return random.sample(cases, effort(usual))
+    return random.Random(len(cases)).sample(cases, effort(usual))
 
 
 async def calls_of(stand: Stand, scenario: Scenario) -> list[Call]:
