@@ -71,28 +71,15 @@ async def open_gateway(settings: Settings, readiness: Readiness, clock: Clock) -
     if settings.database_url is None:
         raise ValueError("the gateway needs a database URL")
     database = Database(settings.database_url, name="gateway", pool_size=10)
-    expected_users = float(settings.load_min_user_count)
     pool, tenants = Pool(), Tenants(settings)
-    view = PoolView(database, pool, tenants, expected_users=expected_users)
+    view = PoolView(database, pool, tenants, expected_users=float(settings.load_min_user_count))
     files = PlaybackFiles(StorageThreads())
     uploads = Uploads(settings.spool_dirs[0].absolute(), max_bytes=settings.recording_max_bytes)
     try:
         await require_revision(database)
         async with Client(connect_timeout=settings.connect_timeout) as client, Outward(total_timeout=TOKEN_TIMEOUT) as outward:
             news, key = News(database), await _callback_key(database)
-            placer = MeetingPlacer(
-                database=database,
-                client=client,
-                pool=pool,
-                clock=clock,
-                rng=random.Random(),  # noqa: S311
-                response_timeout=settings.response_timeout,
-                expected_users=expected_users,
-                callback_key=key,
-                callback_allow=AllowList.read(settings.callback_allow),
-                voice_bridge_length=settings.voice_bridge_len,
-                news=news,
-            )
+            placer = _placer(settings, database, client, pool, clock, news, key)
             tasks = [asyncio.create_task(view.run()), asyncio.create_task(news.run())]
             for task in tasks:
                 task.add_done_callback(_stop_if_broken)
@@ -133,6 +120,24 @@ async def open_gateway(settings: Settings, readiness: Readiness, clock: Clock) -
         files.close()
         uploads.close()
         await database.close()
+
+
+def _placer(
+    settings: Settings, database: Database, client: Client, pool: Pool, clock: Clock, news: News, key: bytes
+) -> MeetingPlacer:
+    return MeetingPlacer(
+        database=database,
+        client=client,
+        pool=pool,
+        clock=clock,
+        rng=random.Random(),  # noqa: S311
+        response_timeout=settings.response_timeout,
+        expected_users=float(settings.load_min_user_count),
+        callback_key=key,
+        callback_allow=AllowList.read(settings.callback_allow),
+        voice_bridge_length=settings.voice_bridge_len,
+        news=news,
+    )
 
 
 async def _callback_key(database: Database) -> bytes:
