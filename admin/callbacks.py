@@ -5,13 +5,13 @@ from typing import Any
 
 from admin.connection import changing
 from admin.output import Column, Listing, iso_time
-from admin.refusals import Refused
 from admin.server_changes import tell
 from admin.tenants import tenant_names
-from meetingpool.database.engine import Connection, Database
-from meetingpool.database.outbox import Kept, find_kept, list_kept, retry
-from meetingpool.database.tenants import find_tenant
+from meetingpool.database.engine import Database
+from meetingpool.database.outbox import Kept, list_kept
 from meetingpool.domain.announcements import AnnouncementState
+from meetingpool.operations import retry_callbacks as retrying
+from meetingpool.operations.change_tenant import tenant_id_of
 
 # Scripts rely on these names.
 NAMES = ("id", "tenant", "meeting", "kind", "host", "state", "attempts", "next_attempt", "last_error")
@@ -34,7 +34,7 @@ async def list_callbacks(
 ) -> Listing:
     """Callbacks, the oldest first; only those in `state`, and of the tenant with the id or the name `tenant`, if given."""
     async with database.transaction() as connection:
-        kept = await list_kept(connection, state, await _tenant_id(connection, tenant))
+        kept = await list_kept(connection, state, await tenant_id_of(connection, tenant))
         tenants = await tenant_names(connection)
     return Listing(
         names=NAMES + ("url",) * show_urls,
@@ -45,10 +45,9 @@ async def list_callbacks(
 
 
 async def retry_callbacks(database: Database, ids: Sequence[int], *, everything: bool, dry_run: bool) -> None:
-    """Those with `ids`, or `everything` that waits or was given up. Raises Refused when one is not there or was delivered."""
-    async with changing(database, dry_run=dry_run) as connection:
-        wanted = await _unfinished(connection) if everything else await _named(connection, ids)
-        retried = set(await retry(connection, [callback.id for callback in wanted]))
+    """Those with `ids`, or `everything` that waits or was given up. Raises NoSuchCallback or CallbackDelivered."""
+    async with changing(database, dry_run=dry_run) as change:
+        wanted, retried = await retrying.retry_callbacks(change, None if everything else ids)
     for callback in wanted:
         when = "now" if callback.id in retried else "within a minute anyway"
         tell(f"Callback {callback.id} ({callback.kind}, to {callback.host}) is tried {when}", dry_run=dry_run)
@@ -69,24 +68,3 @@ def record_of(callback: Kept, tenants: Mapping[str, str]) -> dict[str, Any]:
         "next_attempt": callback.next_attempt_at if callback.state is AnnouncementState.PENDING else None,
         "last_error": callback.last_error,
     }
-
-
-async def _tenant_id(connection: Connection, tenant: str | None) -> str | None:
-    """A tenant that was removed has its id only."""
-    known = await find_tenant(connection, tenant) if tenant else None
-    return known.id if known else tenant
-
-
-async def _unfinished(connection: Connection) -> list[Kept]:
-    unfinished = (AnnouncementState.PENDING, AnnouncementState.GIVEN_UP)
-    return [callback for callback in await list_kept(connection, None, None) if callback.state in unfinished]
-
-
-async def _named(connection: Connection, ids: Sequence[int]) -> list[Kept]:
-    named = {callback.id: callback for callback in await find_kept(connection, ids)}
-    for number in ids:
-        if number not in named:
-            raise Refused(f"No callback found with id: {number}; `meetingpool callbacks list` shows them all")
-        if named[number].state is AnnouncementState.DELIVERED:
-            raise Refused(f"Callback {number} was delivered: leave it out, a front end is told once")
-    return list(named.values())

@@ -1,16 +1,22 @@
 """How a command reaches the database: the one of the settings, or the embedded one for as long as the command runs."""
 
 import asyncio
+import os
+import pwd
 import signal
+import socket
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, ExitStack, contextmanager
 from typing import TypeVar
 
 from meetingpool.database.embedded import acquire_embedded
-from meetingpool.database.engine import Connection, Database
+from meetingpool.database.engine import Database
 from meetingpool.database.migrate import upgrade
 from meetingpool.database.revision import WrongRevision, current_revision, require_revision
+from meetingpool.domain.audit import Actor, ActorKind
+from meetingpool.operations import changes
+from meetingpool.operations.changes import Change
 from meetingpool.settings import Settings, read_settings
 
 T = TypeVar("T")
@@ -56,18 +62,15 @@ def end_by_sigterm() -> None:
         signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
-@asynccontextmanager
-async def changing(database: Database, *, dry_run: bool) -> AsyncIterator[Connection]:
-    """A transaction that does everything and is thrown away at its end when `dry_run`."""
-    with suppress(_ThrownAway):
-        async with database.transaction() as connection:
-            yield connection
-            if dry_run:
-                raise _ThrownAway
+def changing(database: Database, *, dry_run: bool) -> AbstractAsyncContextManager[Change]:
+    """A transaction in which this command changes something; it is thrown away at its end when `dry_run`."""
+    return changes.changing(database, this_account(), dry_run=dry_run)
 
 
-class _ThrownAway(Exception):
-    """Ends a transaction without a trace."""
+def this_account() -> Actor:
+    """Who runs this command. Under sudo, who called it."""
+    user = os.environ.get("SUDO_USER") or pwd.getpwuid(os.getuid()).pw_name
+    return Actor(kind=ActorKind.COMMAND, name=f"{user}@{socket.gethostname()}")
 
 
 async def _work_on(url: str, settings: Settings, work: Callable[[Database, Settings], Awaitable[T]]) -> T:

@@ -18,7 +18,7 @@ from typing import Any
 
 import msgspec
 
-from admin.connection import database_url, end_by_sigterm, upgrade_schema
+from admin.connection import changing, database_url, end_by_sigterm, upgrade_schema
 from admin.output import until_interrupted
 from admin.refusals import Refused
 from admin.server_changes import poll_server
@@ -152,12 +152,12 @@ class Demo:
 
     async def _enable(self, database: Database, line: dict[str, Any]) -> None:
         server = new_server(line["url"], line["secret"], server_id=line["name"])
-        async with database.transaction() as connection:
-            await add_server(connection, server)
+        async with changing(database, dry_run=False) as change:
+            await add_server(change, server)
         poll = await poll_server(self._settings, server)
         require_reached(server, poll)
-        async with database.transaction() as connection:
-            await enable_reached(connection, server, poll, poll_rules(self._settings), SystemClock())
+        async with changing(database, dry_run=False) as change:
+            await enable_reached(change, server, poll, poll_rules(self._settings), SystemClock())
 
     async def _until_ready(self) -> None:
         async with Client() as client:

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, TextColumn, TransferSpeedColumn
 from rich.progress import Progress as ProgressBar
 
-from admin.imports import named_tenant, path_of, remove_refused
+from admin.connection import this_account
 from admin.refusals import Refused
 from admin.server_changes import tell
 from meetingpool.database import imports
@@ -25,8 +25,10 @@ from meetingpool.database.engine import Database
 from meetingpool.database.imports import Import, ImportState
 from meetingpool.library.files import changed_at, make_directory, move
 from meetingpool.library.uploads import UPLOADS
+from meetingpool.operations.change_tenant import tenant_named
 from meetingpool.operations.import_recording import Importer
 from meetingpool.operations.open_library import import_rules, prepare_storage, require_storage, storage_of
+from meetingpool.operations.quarantine import path_of, remove_quarantined
 from meetingpool.operations.run_imports import ImportRunner, Progress
 from meetingpool.settings import Settings
 
@@ -60,7 +62,7 @@ async def import_archives(
 async def _prepared(database: Database, settings: Settings, tenant: str | None, *, is_forced: bool) -> "_Importing":
     storage, spool = storage_of(settings), settings.spool_dirs[0].absolute()
     async with database.transaction() as connection:
-        tenant = await named_tenant(connection, tenant)
+        tenant = (await tenant_named(connection, tenant)).id if tenant is not None else None
     if settings.recording_spool_dir and not spool.is_dir():
         raise Refused(f"The spool directory {spool} is not there: check that it is mounted")
     try:
@@ -106,7 +108,7 @@ class _Importing:
             return True
         why = _ADVICE.get(ended.reason or "", ended.detail)
         if ended.state is ImportState.QUARANTINED:
-            await remove_refused(self._database, ended)
+            await remove_quarantined(self._database, this_account(), ended)
             typer.echo(f"{name} is not imported: {why}", err=True)
         else:
             typer.echo(f"{name} is not imported yet: {why}; the recordings worker tries it again", err=True)

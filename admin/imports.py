@@ -1,21 +1,18 @@
 """What `recordings list --importing` and `recordings quarantine` do."""
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from admin.connection import changing
+from admin.connection import changing, this_account
 from admin.output import Column, Listing, iso_time
 from admin.recordings import size
-from admin.refusals import Refused
 from admin.server_changes import tell
 from meetingpool.database import imports
-from meetingpool.database.engine import Connection, Database
+from meetingpool.database.engine import Database
 from meetingpool.database.imports import Import, ImportState
-from meetingpool.database.tenants import find_tenant
-from meetingpool.operations.import_recording import CLAIMED
+from meetingpool.operations import quarantine
+from meetingpool.operations.quarantine import path_of
 
 # Of archives on their way, and of refused ones. Scripts rely on these names.
 NAMES = ("id", "archive", "state", "bytes", "bytes_done", "files_done", "attempts", "reason", "detail", "next_attempt")
@@ -65,11 +62,9 @@ async def list_quarantine(database: Database) -> Listing:
 
 
 async def retry_quarantined(database: Database, ids: Sequence[int], options: RetryOptions) -> None:
-    """Those with `ids`; without ids, all. Raises Refused when one was not refused."""
-    async with changing(database, dry_run=options.dry_run) as connection:
-        found = await _refused(connection, ids)
-        tenant = await named_tenant(connection, options.tenant)
-        await imports.retry_imports(connection, [each.id for each in found], tenant=tenant, force=options.force)
+    """Those with `ids`; without ids, all. Raises NoSuchArchive or NoSuchTenant."""
+    async with changing(database, dry_run=options.dry_run) as change:
+        found = await quarantine.retry_quarantined(change, ids, tenant=options.tenant, force=options.force)
     for each in found:
         tell(f"Archive {each.id} ({each.name}) is tried again by the recordings worker", dry_run=options.dry_run)
     if not found:
@@ -77,49 +72,13 @@ async def retry_quarantined(database: Database, ids: Sequence[int], options: Ret
 
 
 async def remove_quarantined(database: Database, ids: Sequence[int], *, dry_run: bool) -> None:
-    """Raises Refused when one was not refused, or its file stays."""
+    """Raises NoSuchArchive, and ArchiveStays when it is not removed."""
     async with database.transaction() as connection:
-        found = await _refused(connection, ids)
+        found = await quarantine.refused_archives(connection, ids)
     for each in found:
         if not dry_run:
-            await remove_refused(database, each)
+            await quarantine.remove_quarantined(database, this_account(), each)
         tell(f"Archive {each.id} ({each.name}) is removed", dry_run=dry_run)
-
-
-async def remove_refused(database: Database, refused: Import) -> None:
-    """Removes the archive, unless somebody wants it tried again by now. Raises Refused then, and when its file stays."""
-    async with database.transaction() as connection:
-        await imports.drop_import(connection, refused.id)
-        if await imports.find_imports(connection, [refused.id]):
-            raise Refused(f"Archive {refused.id} ({refused.name}) is tried again now, and not removed")
-    try:
-        # In this order: a file without a row is found by the worker, who looks at it once more.
-        await asyncio.to_thread(path_of(refused).unlink, missing_ok=True)
-    except OSError as error:
-        raise Refused(f"Archive {refused.id} ({refused.name}) cannot be removed: {error}") from error
-
-
-async def named_tenant(connection: Connection, tenant: str | None) -> str | None:
-    """The id of the tenant with this id or name. Raises Refused when there is none."""
-    if tenant is None:
-        return None
-    known = await find_tenant(connection, tenant)
-    if known is None:
-        raise Refused(f"No tenant found with id or name: {tenant}; `meetingpool tenants list` shows them all")
-    return known.id
-
-
-def path_of(archive: Import) -> Path:
-    """Where it is since it was claimed."""
-    return archive.spool / CLAIMED / archive.file
-
-
-async def _refused(connection: Connection, ids: Sequence[int]) -> list[Import]:
-    found = {each.id: each for each in await imports.list_imports(connection, [ImportState.QUARANTINED])}
-    for number in ids:
-        if number not in found:
-            raise Refused(f"No refused archive found with id: {number}; `meetingpool recordings quarantine list` shows them all")
-    return [each for each in found.values() if not ids or each.id in ids]
 
 
 def _record(each: Import) -> dict[str, Any]:

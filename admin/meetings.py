@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import typer
 
 from admin.commands.arguments import Format
+from admin.connection import this_account
 from admin.output import Column, Listing, iso_time, write_record
 from admin.refusals import Refused
 from admin.server_changes import tell
@@ -15,14 +17,12 @@ from meetingpool.bbb.client import Client
 from meetingpool.bbb.errors import ServerFailure
 from meetingpool.bbb.meetings import read_number
 from meetingpool.clock import SystemClock
-from meetingpool.database.engine import Connection, Database
-from meetingpool.database.meetings import all_meetings
+from meetingpool.database.engine import Database
 from meetingpool.database.servers import all_servers
-from meetingpool.database.tenants import find_tenant
-from meetingpool.domain.meetings import Meeting, host_id_of
+from meetingpool.domain.meetings import Meeting, MeetingKey, host_id_of
 from meetingpool.domain.servers import Server
-from meetingpool.operations.end_meeting import mark_ending
-from meetingpool.operations.end_meetings import end_each
+from meetingpool.operations import end_meetings as ending
+from meetingpool.operations.find_meetings import meetings_named, meetings_of
 from meetingpool.operations.find_server import server_named
 from meetingpool.settings import Settings
 
@@ -60,9 +60,11 @@ async def list_meetings(database: Database, server: str | None, tenant: str | No
 
 
 async def show_meeting(database: Database, settings: Settings, meeting_id: str, tenant: str | None, style: Format) -> None:
-    """Prints the mapping and what the server says. Raises Refused when there is no such meeting, or several."""
-    (meeting,) = await _find(database, [meeting_id], tenant)
-    servers, tenants = await _servers(database), await _tenants(database)
+    """Prints the mapping and what the server says. Raises NoSuchMeeting or AmbiguousMeeting."""
+    async with database.transaction() as connection:
+        (meeting,) = await meetings_named(connection, [meeting_id], tenant)
+        servers = {server.id: server for server in await all_servers(connection)}
+        tenants = await tenant_names(connection)
     async with Client(connect_timeout=settings.connect_timeout) as client:
         live = await _ask(client, servers[meeting.server_id], meeting, settings.response_timeout)
     own = {"internal_id": meeting.internal_id, "generation": meeting.generation}
@@ -70,21 +72,20 @@ async def show_meeting(database: Database, settings: Settings, meeting_id: str, 
 
 
 async def end_meetings(database: Database, settings: Settings, meeting_ids: Sequence[str], options: EndOptions) -> None:
-    """Raises Refused when a meeting is not found, or its server did not end it."""
-    meetings = await _find(database, meeting_ids, options.tenant) if meeting_ids else await _all_of(database, options.tenant)
+    """Raises NoSuchMeeting, AmbiguousMeeting, and Refused when a server did not end a meeting."""
+    async with database.transaction() as connection:
+        named = partial(meetings_named, connection, meeting_ids) if meeting_ids else partial(meetings_of, connection)
+        meetings = await named(options.tenant)
     if options.everything and not (options.yes or options.dry_run) and not typer.confirm(f"End {len(meetings)} meetings?"):
         raise Refused("Nothing is changed")
-    servers = await _servers(database)
-    not_ended: dict[Any, str] = {}
+    not_ended: dict[MeetingKey, str] = {}
     if not options.dry_run:
         async with Client(connect_timeout=settings.connect_timeout) as client:
-            not_ended = dict(await end_each(client, SystemClock(), [(servers[m.server_id], m) for m in meetings]))
+            not_ended = await ending.end_meetings(database, client, SystemClock(), this_account(), meetings)
     for meeting in meetings:
         if reason := not_ended.get(meeting.key):
             typer.echo(f"Meeting {meeting.key.meeting_id} is not ended: {reason}", err=True)
             continue
-        if not options.dry_run:
-            await mark_ending(database, None, meeting)
         tell(f"Meeting {meeting.key.meeting_id} is ended", dry_run=options.dry_run)
     if not_ended:
         raise Refused(
@@ -103,46 +104,6 @@ def record_of(meeting: Meeting, tenants: Mapping[str, str]) -> dict[str, Any]:
         "users": meeting.users,
         "created_at": meeting.created_at,
     }
-
-
-async def meetings_of(connection: Connection, tenant: str | None) -> list[Meeting]:
-    """All meetings, or those of the tenant with the id or the name `tenant`. A tenant that was removed has its id only."""
-    meetings = await all_meetings(connection)
-    if tenant is None:
-        return meetings
-    known = await find_tenant(connection, tenant)
-    tenant_id = known.id if known else tenant
-    return [meeting for meeting in meetings if meeting.key.tenant == tenant_id]
-
-
-async def _find(database: Database, meeting_ids: Sequence[str], tenant: str | None) -> list[Meeting]:
-    known, tenants = await _all_of(database, tenant), await _tenants(database)
-    return [_only(known, meeting_id, tenants) for meeting_id in dict.fromkeys(meeting_ids)]
-
-
-def _only(meetings: Sequence[Meeting], meeting_id: str, names: Mapping[str, str]) -> Meeting:
-    found = [meeting for meeting in meetings if meeting.key.meeting_id == meeting_id]
-    if not found:
-        raise Refused(f"No meeting found with id: {meeting_id}; `meetingpool meetings list` shows them all")
-    if len(found) > 1:
-        tenants = ", ".join(names.get(meeting.key.tenant, meeting.key.tenant) for meeting in found)
-        raise Refused(f"Several tenants have a meeting {meeting_id}, name one by --tenant: {tenants}")
-    return found[0]
-
-
-async def _all_of(database: Database, tenant: str | None) -> list[Meeting]:
-    async with database.transaction() as connection:
-        return await meetings_of(connection, tenant)
-
-
-async def _tenants(database: Database) -> dict[str, str]:
-    async with database.transaction() as connection:
-        return await tenant_names(connection)
-
-
-async def _servers(database: Database) -> dict[Any, Server]:
-    async with database.transaction() as connection:
-        return {server.id: server for server in await all_servers(connection)}
 
 
 async def _ask(client: Client, server: Server, meeting: Meeting, deadline: float) -> dict[str, Any]:

@@ -12,13 +12,12 @@ from admin.server_changes import tell
 from meetingpool.clock import SystemClock
 from meetingpool.database import recordings
 from meetingpool.database.engine import Database
-from meetingpool.database.tenants import find_tenant
-from meetingpool.domain.meetings import DEFAULT_TENANT
-from meetingpool.domain.recordings import RecordId, RecordingState
+from meetingpool.domain.recordings import RecordId
 from meetingpool.library.storage import Storage, StorageUnusable
 from meetingpool.library.trees import TreeMissing
-from meetingpool.operations import change_recordings as changes
 from meetingpool.operations import open_library
+from meetingpool.operations.administer_recordings import assign_recordings, edit_recordings
+from meetingpool.operations.change_recordings import until_settled
 from meetingpool.operations.settle_recording import Settler
 from meetingpool.operations.tidy_library import Tidier
 from meetingpool.settings import Settings
@@ -26,14 +25,6 @@ from meetingpool.settings import Settings
 # Seconds for which a worker that runs is given the time to move the files.
 WORKER_PATIENCE = 5.0
 
-_CHANGES = {
-    "publish": changes.published,
-    "unpublish": changes.unpublished,
-    "protect": changes.protected(True),
-    "unprotect": changes.protected(False),
-    "delete": changes.deleted,
-    "restore": changes.restored,
-}
 _DONE = {
     "publish": "published",
     "unpublish": "unpublished",
@@ -47,16 +38,15 @@ _LATER = {"publish": "will be published", "restore": "will be restored, unpublis
 
 
 async def change(database: Database, settings: Settings, verb: str, record_ids: Sequence[str], *, dry_run: bool) -> None:
-    """Changes recordings, all or none. Raises Refused when one is not there, or its files cannot be moved."""
-    record_ids = list(dict.fromkeys(record_ids))
-    await _require_all(database, record_ids, deleted=verb == "restore")
+    """Changes recordings, all or none. Raises NoSuchRecording or WrongState, and Refused when files cannot be moved."""
+    async with changing(database, dry_run=dry_run) as within:
+        changed = await edit_recordings(within, verb, record_ids)
     is_settled, failures = True, dict[RecordId, str]()
     if not dry_run:
-        record_ids = changed = await changes.change_recordings(database, record_ids, _CHANGES[verb], of_deleted=verb == "restore")
         failures = await _settle(database, settings, changed)
-        is_settled = not failures and await changes.until_settled(database, changed, SystemClock(), WORKER_PATIENCE)
+        is_settled = not failures and await until_settled(database, changed, SystemClock(), WORKER_PATIENCE)
     done = f"is {_DONE[verb]}" if is_settled else _LATER.get(verb, f"is {_DONE[verb]}")
-    for record_id in record_ids:
+    for record_id in changed:
         tell(f"Recording {record_id} {done}", dry_run=dry_run)
     for record_id, reason in failures.items():
         typer.echo(f"The files of recording {record_id} are not moved: {reason}", err=True)
@@ -69,17 +59,9 @@ async def change(database: Database, settings: Settings, verb: str, record_ids: 
 
 
 async def assign(database: Database, tenant: str, record_ids: Sequence[str], *, dry_run: bool) -> None:
-    """Gives recordings to a tenant; without ids, all that are of none. Raises Refused when one, or the tenant, is not there."""
-    record_ids = list(dict.fromkeys(record_ids))
-    if record_ids:
-        await _require_all(database, record_ids)
-    async with changing(database, dry_run=dry_run) as connection:
-        known = await find_tenant(connection, tenant)
-        if known is None:
-            raise Refused(f"No tenant found with id or name: {tenant}; `meetingpool tenants list` shows them all")
-        if not record_ids:
-            record_ids = [each.record_id for each in await recordings.list_recordings(connection, tenant=DEFAULT_TENANT)]
-        assigned = await recordings.assign_recordings(connection, record_ids, known.id)
+    """Gives recordings to a tenant; without ids, all that are of none. Raises NoSuchTenant, NoSuchRecording or WrongState."""
+    async with changing(database, dry_run=dry_run) as within:
+        known, assigned = await assign_recordings(within, tenant, record_ids)
     tell(f"{len(assigned)} recordings belong to tenant {known.name}", dry_run=dry_run)
 
 
@@ -94,6 +76,8 @@ async def purge(database: Database, settings: Settings, days: int | None, *, yes
     left: list[RecordId] = []
     if not dry_run:
         try:
+            async with changing(database, dry_run=False) as within:
+                await within.note("recordings.purge", "trash", before={"recordings": len(found)}, after={"older_than_days": days})
             await Tidier(database, storage, Settler(database, storage), trash_days=days).purge(days)
         except OSError as error:
             raise Refused(f"Files of deleted recordings cannot be removed: {error}") from error
@@ -140,19 +124,3 @@ def _is_own(storage: Storage) -> bool:
 async def _deleted_before(database: Database, days: int) -> list[RecordId]:
     async with database.transaction() as connection:
         return await recordings.deleted_before(connection, days, limit=2**31)
-
-
-async def _require_all(database: Database, record_ids: Sequence[str], *, deleted: bool = False) -> None:
-    async with database.transaction() as connection:
-        found = {each.record_id: each for each in await recordings.list_recordings(connection, record_ids=record_ids)}
-    for record_id in record_ids:
-        recording = found.get(RecordId(record_id))
-        if recording is None:
-            raise Refused(f"No recording found with id: {record_id}; `meetingpool recordings list` shows them all")
-        is_deleted = recording.wanted is RecordingState.DELETED
-        if is_deleted and not deleted:
-            raise Refused(f"Recording {record_id} was deleted; `meetingpool recordings restore` brings it back from the trash")
-        if deleted and not is_deleted:
-            raise Refused(f"Recording {record_id} was not deleted")
-        if deleted and not recording.formats:
-            raise Refused(f"The files of recording {record_id} were removed for good; import its archive with --force")

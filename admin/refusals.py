@@ -9,16 +9,8 @@ _EXPECTED = {
     "meetingpool.database.embedded": ["EmbeddedDatabaseError"],
     "meetingpool.database.engine": ["DatabaseUnavailable"],
     "meetingpool.database.revision": ["WrongRevision"],
-    "meetingpool.database.servers": ["ServerExists"],
-    "meetingpool.database.tenants": ["TenantExists"],
-    "meetingpool.domain.tenants": ["InvalidTenant"],
+    "meetingpool.domain.refusals": ["Refusal"],
     "meetingpool.library.storage": ["StorageUnusable"],
-    "meetingpool.operations.add_server": ["ServerNotReached"],
-    "meetingpool.operations.change_server": ["InvalidServer"],
-    "meetingpool.operations.change_server_state": ["MeetingsRunning"],
-    "meetingpool.operations.change_tenant": ["NoSuchTenant", "TenantInUse"],
-    "meetingpool.operations.change_tenant_rules": ["NoSuchRule"],
-    "meetingpool.operations.find_server": ["NoSuchServer"],
 }
 
 

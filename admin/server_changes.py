@@ -8,13 +8,14 @@ from admin.connection import changing
 from admin.refusals import Refused
 from meetingpool.bbb.client import Client
 from meetingpool.clock import SystemClock
-from meetingpool.database.engine import Connection, Database
+from meetingpool.database.engine import Database
 from meetingpool.database.meetings import count_meetings_on
 from meetingpool.database.servers import find_server
 from meetingpool.domain.servers import AdminState, Server, ServerId
 from meetingpool.operations import add_server as adding
 from meetingpool.operations import change_server as changing_server
 from meetingpool.operations import change_server_state
+from meetingpool.operations.changes import Change
 from meetingpool.operations.find_server import server_named
 from meetingpool.operations.poll_rules import poll_rules
 from meetingpool.operations.poll_server import ServerPoller
@@ -26,8 +27,8 @@ LOOK_EVERY = 1.0
 
 async def add_server(database: Database, settings: Settings, server: Server, *, enable: bool, dry_run: bool) -> None:
     """Raises ServerExists, and ServerNotReached when it is to be enabled and a poll fails: then it is added, but disabled."""
-    async with changing(database, dry_run=dry_run) as connection:
-        await adding.add_server(connection, server)
+    async with changing(database, dry_run=dry_run) as change:
+        await adding.add_server(change, server)
     tell(f"Server {server.id} is added: {server.url}", dry_run=dry_run)
     if enable:
         await _enable_polled(database, settings, server, dry_run=dry_run)
@@ -40,8 +41,8 @@ async def poll_server(settings: Settings, server: Server) -> Poll:
 
 
 async def change_server(database: Database, name: str, values: dict[str, Any], *, dry_run: bool) -> None:
-    async with changing(database, dry_run=dry_run) as connection:
-        server = await changing_server.change_server(connection, name, values)
+    async with changing(database, dry_run=dry_run) as change:
+        server = await changing_server.change_server(change, name, values)
     changed = ", ".join(_change_of(server, column, value) for column, value in values.items())
     tell(f"Server {server.id}: {changed}", dry_run=dry_run)
 
@@ -82,8 +83,8 @@ def tell(sentence: str, *, dry_run: bool) -> None:
 async def _enable_polled(database: Database, settings: Settings, server: Server, *, dry_run: bool) -> None:
     poll = await poll_server(settings, server)
     if not dry_run:
-        async with database.transaction() as connection:
-            await adding.enable_reached(connection, server, poll, poll_rules(settings), SystemClock())
+        async with changing(database, dry_run=False) as change:
+            await adding.enable_reached(change, server, poll, poll_rules(settings), SystemClock())
     adding.require_reached(server, poll)
     meetings = poll.meetings or ()
     seen = f"BigBlueButton {poll.bbb_version or 'of an unknown version'}, {len(meetings)} meetings"
@@ -93,10 +94,10 @@ async def _enable_polled(database: Database, settings: Settings, server: Server,
 async def _change_states(database: Database, names: Sequence[str], state: AdminState, *, dry_run: bool) -> list[Server]:
     """All of the servers, or none when one cannot be changed. Returns them as they were."""
 
-    async def change(connection: Connection, name: str) -> Server:
-        return await change_server_state.change_state(connection, name, state)
+    async def change_state(change: Change, name: str) -> Server:
+        return await change_server_state.change_state(change, name, state)
 
-    servers = await _each(database, names, change, dry_run=dry_run)
+    servers = await _each(database, names, change_state, dry_run=dry_run)
     for server in servers:
         was = "already" if server.admin_state is state else f"and was {server.admin_state}"
         tell(f"Server {server.id} is {state} {was}", dry_run=dry_run)
@@ -104,13 +105,13 @@ async def _change_states(database: Database, names: Sequence[str], state: AdminS
 
 
 async def _each(
-    database: Database, names: Sequence[str], change: Callable[[Connection, str], Awaitable[Server]], *, dry_run: bool
+    database: Database, names: Sequence[str], change_one: Callable[[Change, str], Awaitable[Server]], *, dry_run: bool
 ) -> list[Server]:
     """Changes the servers in the order in which everybody locks them."""
     changed: list[Server] = []
-    async with changing(database, dry_run=dry_run) as connection:
-        ids = {(await server_named(connection, name)).id for name in names}
-        changed += [await change(connection, server_id) for server_id in sorted(ids)]
+    async with changing(database, dry_run=dry_run) as change:
+        ids = {(await server_named(change.connection, name)).id for name in names}
+        changed += [await change_one(change, server_id) for server_id in sorted(ids)]
     return changed
 
 

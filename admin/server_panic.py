@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import typer
 
+from admin.connection import this_account
 from admin.refusals import Refused
 from admin.server_changes import tell
 from meetingpool.bbb.client import Client
@@ -50,7 +51,9 @@ async def _with_meetings(database: Database, names: Sequence[str]) -> list[tuple
 
 async def _panic(database: Database, client: Client, server: Server, options: PanicOptions) -> Panicked:
     keep_state, skip_end_calls = options.keep_state, options.skip_end_calls
-    return await panic_server(database, client, SystemClock(), server.id, keep_state=keep_state, skip_end_calls=skip_end_calls)
+    return await panic_server(
+        database, client, SystemClock(), this_account(), server.id, keep_state=keep_state, skip_end_calls=skip_end_calls
+    )
 
 
 def _report(panicked: Panicked) -> None:

@@ -29,8 +29,8 @@ def secret_change(*, replacement: Sequence[str], added: Sequence[str], removed: 
 
 async def add_tenant(database: Database, settings: Settings, tenant: Tenant, *, is_generated: bool, dry_run: bool) -> None:
     """Shows the secret when it `is_generated`. Raises TenantExists."""
-    async with changing(database, dry_run=dry_run) as connection:
-        await changing_tenant.add_tenant(connection, tenant)
+    async with changing(database, dry_run=dry_run) as change:
+        await changing_tenant.add_tenant(change, tenant)
     tell(f"Tenant {tenant.name} is added: id {tenant.id}", dry_run=dry_run)
     if is_generated and not dry_run:
         tell(f"Its secret: {tenant.secrets[0]}", dry_run=False)
@@ -38,14 +38,14 @@ async def add_tenant(database: Database, settings: Settings, tenant: Tenant, *, 
 
 
 async def change_tenant(
-    database: Database, settings: Settings, name: str, values: dict[str, Any], change: SecretChange, *, dry_run: bool
+    database: Database, settings: Settings, name: str, values: dict[str, Any], secrets: SecretChange, *, dry_run: bool
 ) -> None:
     """Raises NoSuchTenant, TenantExists or InvalidTenant."""
-    async with changing(database, dry_run=dry_run) as connection:
-        tenant = await changing_tenant.change_tenant(connection, name, values, change)
+    async with changing(database, dry_run=dry_run) as change:
+        tenant = await changing_tenant.change_tenant(change, name, values, secrets)
     changed = [f"{field} {_shown(getattr(tenant, field))} -> {_shown(value)}" for field, value in values.items()]
-    if change:
-        changed.append(f"secrets {len(tenant.secrets)} -> {len(changing_tenant.changed_secrets(tenant, change))}")
+    if secrets:
+        changed.append(f"secrets {len(tenant.secrets)} -> {len(changing_tenant.changed_secrets(tenant, secrets))}")
     tell(f"Tenant {tenant.name}: {', '.join(changed)}", dry_run=dry_run)
     _warn_if_unused(settings)
 
@@ -58,16 +58,16 @@ async def remove_tenant(database: Database, settings: Settings, name: str, *, ye
     question = f"Remove tenant {tenant.name} with its secrets and rules? Front ends that use it are refused then"
     if not (yes or dry_run) and not typer.confirm(question):
         raise Refused("Nothing is changed")
-    async with changing(database, dry_run=dry_run) as connection:
-        await changing_tenant.remove_tenant(connection, tenant.id)
+    async with changing(database, dry_run=dry_run) as change:
+        await changing_tenant.remove_tenant(change, tenant.id)
     tell(f"Tenant {tenant.name} is removed: id {tenant.id}", dry_run=dry_run)
     _warn_if_unused(settings)
 
 
 async def set_rule(database: Database, settings: Settings, name: str, call: str, rule: Rule, *, dry_run: bool) -> None:
     """Raises NoSuchTenant."""
-    async with changing(database, dry_run=dry_run) as connection:
-        tenant, now, before = await changing_rules.set_rule(connection, name, call, rule)
+    async with changing(database, dry_run=dry_run) as change:
+        tenant, now, before = await changing_rules.set_rule(change, name, call, rule)
     was = "" if before is None else f", which was {written(before)}"
     tell(f"Tenant {tenant.name} has rule {now.id}: {call} {written(rule)}{was}", dry_run=dry_run)
     _warn_if_unused(settings)
@@ -75,8 +75,8 @@ async def set_rule(database: Database, settings: Settings, name: str, call: str,
 
 async def remove_rules(database: Database, settings: Settings, name: str, wanted: Sequence[str], *, dry_run: bool) -> None:
     """All of the rules, or none when one is not there. Raises NoSuchTenant or NoSuchRule."""
-    async with changing(database, dry_run=dry_run) as connection:
-        tenant, removed = await changing_rules.remove_rules(connection, name, wanted)
+    async with changing(database, dry_run=dry_run) as change:
+        tenant, removed = await changing_rules.remove_rules(change, name, wanted)
     for rule in removed:
         tell(f"Tenant {tenant.name} has rule {rule.id} no more: {rule.call} {written(rule.rule)}", dry_run=dry_run)
     _warn_if_unused(settings)

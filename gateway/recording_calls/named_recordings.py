@@ -6,7 +6,7 @@ from gateway.authentication import Call
 from gateway.state import Gateway
 from meetingpool.bbb.errors import MissingRecordID, RecordingsNotFound
 from meetingpool.domain.recordings import RecordId
-from meetingpool.operations.change_recordings import Change, change_recordings
+from meetingpool.operations.change_recordings import Edit, change_recordings
 
 
 def listed(call: Call, name: str) -> tuple[str, ...]:
@@ -27,7 +27,7 @@ def named_recordings(call: Call) -> Sequence[str]:
     return record_ids
 
 
-async def change_named(gateway: Gateway, call: Call, record_ids: Sequence[str], change: Change) -> list[RecordId]:
+async def change_named(gateway: Gateway, call: Call, record_ids: Sequence[str], change: Edit) -> list[RecordId]:
     """Changes those recordings that the tenant has, of which there must be one. Raises RecordingsNotFound."""
     if gateway.settings.recording_disabled:
         raise RecordingsNotFound

@@ -5,6 +5,7 @@ from typing import Any
 
 from meetingpool.database.engine import Connection, Record, Taken, assignments
 from meetingpool.database.notifications import notify
+from meetingpool.domain.refusals import Conflict
 from meetingpool.domain.servers import AdminState, Health, Server, ServerId
 
 _COLUMNS = (
@@ -19,7 +20,7 @@ _STATUS = "SELECT load, health, admin_state FROM servers WHERE id = $1"
 _LOCK = "SELECT FROM servers WHERE id = $1 FOR UPDATE"
 
 
-class ServerExists(Exception):
+class ServerExists(Conflict):
     """There is a server with this id or URL already."""
 
 

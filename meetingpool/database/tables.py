@@ -57,6 +57,8 @@ servers = Table(
     Column("offline_since", DateTime(timezone=True)),
     # Polls in a row that saw no meeting at all: a cordoned server is retired after the second.
     Column("empty_polls", Integer, nullable=False, server_default="0"),
+    # How the meetings of the last poll were sized: meetingpool.domain.room_sizes.
+    Column("rooms", JSONB, nullable=False, server_default="{}"),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
 )
 
@@ -198,6 +200,8 @@ installation = Table(
     Column("hooks_base_url", Text),
     # What the storage of recordings must hold to be ours; NULL until it was first used.
     Column("storage_id", Text),
+    # When the use of the pool was counted last.
+    Column("usage_counted_at", DateTime(timezone=True)),
 )
 
 recordings = Table(

@@ -9,6 +9,7 @@ from meetingpool.database.hooks import delete_hooks_of
 from meetingpool.database.notifications import notify
 from meetingpool.domain.meetings import MeetingState
 from meetingpool.domain.parameters import Operator, Rule
+from meetingpool.domain.refusals import Conflict
 from meetingpool.domain.tenants import LrsAccess, Tenant, rules_by_call
 
 _COLUMNS = "id, name, secrets, checksum_algorithms, server_tags, max_meetings, max_users, callback_hosts, lrs"
@@ -27,7 +28,7 @@ _PUT_RULE = """
 """
 
 
-class TenantExists(Exception):
+class TenantExists(Conflict):
     """There is a tenant with this id or name already."""
 
 

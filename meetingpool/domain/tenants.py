@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from meetingpool.domain.meetings import DEFAULT_TENANT
 from meetingpool.domain.parameters import CallRules, InvalidRule, Operator, Rule
+from meetingpool.domain.refusals import Invalid
 
 # The first label of a host name, and a part of a path.
 _NAME = re.compile(r"[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?")
@@ -18,7 +19,7 @@ _ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 RULED_CALLS = ("create", "join")
 
 
-class InvalidTenant(ValueError):
+class InvalidTenant(Invalid):
     """A sentence that says what is wrong with what a tenant was given."""
 
 

@@ -6,16 +6,18 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from meetingpool.clock import Clock
-from meetingpool.database.engine import Connection
-from meetingpool.database.servers import insert_server, update_server
+from meetingpool.database.servers import insert_server
+from meetingpool.domain.refusals import Conflict
 from meetingpool.domain.servers import AdminState, Server, ServerId
-from meetingpool.operations.change_server import InvalidServer, checked_values
+from meetingpool.operations.change_server import InvalidServer, checked_values, described
+from meetingpool.operations.change_server_state import change_state
+from meetingpool.operations.changes import Change
 from meetingpool.operations.record_polls import Poll, PollRules, record_polls
 
 _ID = re.compile(r"[A-Za-z0-9_.-]{1,128}")
 
 
-class ServerNotReached(Exception):
+class ServerNotReached(Conflict):
     """A poll of the server failed, so it was not enabled."""
 
 
@@ -37,16 +39,18 @@ def new_server(
     return replace(server, id=ServerId(server.host_name)) if id_is_host_name and not server_id else server
 
 
-async def add_server(connection: Connection, server: Server) -> None:
+async def add_server(change: Change, server: Server) -> None:
     """Raises ServerExists."""
-    await insert_server(connection, server)
+    await insert_server(change.connection, server)
+    columns = ("url", "load_multiplier", "tags", "region")
+    await change.note("servers.add", server.id, after=described({column: getattr(server, column) for column in columns}))
 
 
-async def enable_reached(connection: Connection, server: Server, poll: Poll, rules: PollRules, clock: Clock) -> None:
+async def enable_reached(change: Change, server: Server, poll: Poll, rules: PollRules, clock: Clock) -> None:
     """Writes the `poll` of a server, and enables it if the poll succeeded."""
-    await record_polls(connection, {server.id: poll}, rules, clock, panic=False)
+    await record_polls(change.connection, {server.id: poll}, rules, clock, panic=False)
     if poll.meetings is not None:
-        await update_server(connection, server.id, {"admin_state": AdminState.ENABLED})
+        await change_state(change, server.id, AdminState.ENABLED)
 
 
 def require_reached(server: Server, poll: Poll) -> None:

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from meetingpool.bbb.recording_documents import render
 from meetingpool.clock import Clock
-from meetingpool.database.engine import Database
+from meetingpool.database.engine import Connection, Database
 from meetingpool.database.recording_changes import are_settled, find_existing
 from meetingpool.database.recordings import Entry, lock_entry, tell_of, write_entry
 from meetingpool.domain.recordings import RecordId, RecordingState, with_edits
@@ -24,7 +24,7 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.25
 log = get_logger()
 
 # An entry as it is to be; itself when nothing is to be changed.
-Change = Callable[[Entry], Entry]
+Edit = Callable[[Entry], Entry]
 
 
 class MetadataTooLong(ValueError):
@@ -32,25 +32,32 @@ class MetadataTooLong(ValueError):
 
 
 async def change_recordings(
-    database: Database, record_ids: Collection[str], change: Change, *, tenant: str | None = None, of_deleted: bool = False
+    database: Database, record_ids: Collection[str], change: Edit, *, tenant: str | None = None, of_deleted: bool = False
 ) -> list[RecordId]:
     """Changes those of the recordings that exist, of this tenant or of all. Returns them; together or none is changed.
 
     Those that were deleted are there only for one who asks `of_deleted` ones. Raises what `change` does, and DatabaseUnavailable.
     """
     async with database.transaction() as connection:
-        found = await find_existing(connection, record_ids, tenant, deleted=of_deleted)
-        unsettled = []
-        for record_id in found:
-            entry = await lock_entry(connection, record_id)
-            is_deleted = entry is not None and entry.wanted is RecordingState.DELETED
-            if entry is None or is_deleted is not of_deleted or (changed := change(entry)) is entry:
-                continue
-            await write_entry(connection, changed, render(changed.recording))
-            log.info("recording_changed", recording=record_id, wanted=changed.wanted, protected=changed.recording.is_protected)
-            if not changed.is_settled:
-                unsettled.append(record_id)
-        await tell_of(connection, unsettled)
+        return await change_within(connection, record_ids, change, tenant=tenant, of_deleted=of_deleted)
+
+
+async def change_within(
+    connection: Connection, record_ids: Collection[str], change: Edit, *, tenant: str | None = None, of_deleted: bool = False
+) -> list[RecordId]:
+    """As `change_recordings`, within a transaction of the caller's."""
+    found = await find_existing(connection, record_ids, tenant, deleted=of_deleted)
+    unsettled = []
+    for record_id in found:
+        entry = await lock_entry(connection, record_id)
+        is_deleted = entry is not None and entry.wanted is RecordingState.DELETED
+        if entry is None or is_deleted is not of_deleted or (changed := change(entry)) is entry:
+            continue
+        await write_entry(connection, changed, render(changed.recording))
+        log.info("recording_changed", recording=record_id, wanted=changed.wanted, protected=changed.recording.is_protected)
+        if not changed.is_settled:
+            unsettled.append(record_id)
+    await tell_of(connection, unsettled)
     return found
 
 
@@ -93,7 +100,7 @@ def restored(entry: Entry) -> Entry:
     return replace(_seen_as(entry, RecordingState.PROCESSING), wanted=RecordingState.UNPUBLISHED, is_settled=False)
 
 
-def protected(is_protected: bool) -> Change:
+def protected(is_protected: bool) -> Edit:
     """The change after which a recording opens by links that work once, or by any."""
 
     def change(entry: Entry) -> Entry:
@@ -104,7 +111,7 @@ def protected(is_protected: bool) -> Change:
     return change
 
 
-def described(edits: Mapping[str, str | None]) -> Change:
+def described(edits: Mapping[str, str | None]) -> Edit:
     """The change of metadata: values by their names, None for a name that goes. It raises MetadataTooLong."""
 
     def change(entry: Entry) -> Entry:
@@ -119,7 +126,7 @@ def described(edits: Mapping[str, str | None]) -> Change:
     return change
 
 
-def all_of(*changes: Change) -> Change:
+def all_of(*changes: Edit) -> Edit:
     """One after the other."""
 
     def change(entry: Entry) -> Entry:

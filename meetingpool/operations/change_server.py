@@ -4,18 +4,19 @@ Called by `servers set`; the checks of the values also by `servers add`, that of
 """
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
-from meetingpool.database.engine import Connection
 from meetingpool.database.servers import update_server
+from meetingpool.domain.refusals import Invalid
 from meetingpool.domain.servers import Server, normal_url
+from meetingpool.operations.changes import HIDDEN, Change
 from meetingpool.operations.find_server import server_named
 
 _TAG = re.compile(r"[^\s,!]+")
 
 
-class InvalidServer(ValueError):
+class InvalidServer(Invalid):
     """A value that a server cannot have."""
 
 
@@ -46,11 +47,19 @@ def checked_values(
     return values
 
 
-async def change_server(connection: Connection, name: str, values: dict[str, Any]) -> Server:
+async def change_server(change: Change, name: str, values: dict[str, Any]) -> Server:
     """Gives a server the checked `values`. Returns it as it was. Raises NoSuchServer or ServerExists."""
-    server = await server_named(connection, name)
-    await update_server(connection, server.id, values)
+    server = await server_named(change.connection, name)
+    await update_server(change.connection, server.id, values)
+    before = {column: getattr(server, column) for column in values}
+    await change.note("servers.set", server.id, before=described(before), after=described(values))
     return server
+
+
+def described(values: Mapping[str, Any]) -> dict[str, Any]:
+    """What the audit keeps of a server's columns: all but the secret."""
+    plain = {column: sorted(value) if isinstance(value, frozenset) else value for column, value in values.items()}
+    return plain | ({"secret": HIDDEN} if "secret" in plain else {})
 
 
 def checked_tags(tags: Collection[str]) -> list[str]:

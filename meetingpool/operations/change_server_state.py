@@ -6,7 +6,9 @@ from meetingpool.database.engine import Connection
 from meetingpool.database.meetings import forget_all_on, meetings_on
 from meetingpool.database.servers import delete_server, lock_server, update_server
 from meetingpool.domain.meetings import Meeting, MeetingState
+from meetingpool.domain.refusals import Conflict
 from meetingpool.domain.servers import AdminState, Server, ServerId
+from meetingpool.operations.changes import Change
 from meetingpool.operations.find_server import server_named
 
 # A meeting that was ended, or whose server is dead, keeps nobody from switching the server off.
@@ -14,25 +16,35 @@ _RUNNING = (MeetingState.RESERVING, MeetingState.LIVE, MeetingState.UNKNOWN)
 _NAMED_AT_MOST = 5
 
 
-class MeetingsRunning(Exception):
+class MeetingsRunning(Conflict):
     """Meetings run on the server, so it is not switched off."""
 
 
-async def change_state(connection: Connection, name: str, state: AdminState) -> Server:
+_ACTIONS = {
+    AdminState.ENABLED: "servers.enable",
+    AdminState.CORDONED: "servers.cordon",
+    AdminState.DISABLED: "servers.disable",
+}
+
+
+async def change_state(change: Change, name: str, state: AdminState) -> Server:
     """Returns the server as it was. Raises NoSuchServer; MeetingsRunning for disabling, with what to do."""
-    server = await server_named(connection, name)
+    server = await server_named(change.connection, name)
     if state is AdminState.DISABLED:
-        await _require_empty(connection, server.id, "disabled")
-    await update_server(connection, server.id, {"admin_state": state})
+        await _require_empty(change.connection, server.id, "disabled")
+    await update_server(change.connection, server.id, {"admin_state": state})
+    before = {"admin_state": server.admin_state}
+    await change.note(_ACTIONS[state], server.id, before=before, after={"admin_state": state})
     return server
 
 
-async def remove_server(connection: Connection, name: str) -> Server:
+async def remove_server(change: Change, name: str) -> Server:
     """Takes a server out of the pool. Raises NoSuchServer or MeetingsRunning."""
-    server = await server_named(connection, name)
-    await _require_empty(connection, server.id, "removed")
-    await forget_all_on(connection, server.id)
-    await delete_server(connection, server.id)
+    server = await server_named(change.connection, name)
+    await _require_empty(change.connection, server.id, "removed")
+    await forget_all_on(change.connection, server.id)
+    await delete_server(change.connection, server.id)
+    await change.note("servers.remove", server.id, before={"url": server.url, "admin_state": server.admin_state})
     return server
 
 

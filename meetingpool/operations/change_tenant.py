@@ -6,7 +6,7 @@ What is given is checked here, so that whoever asks for a change is refused with
 import secrets
 import uuid
 from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -23,6 +23,7 @@ from meetingpool.database.tenants import (
     update_tenant,
 )
 from meetingpool.domain.meetings import Meeting, MeetingState
+from meetingpool.domain.refusals import Conflict, NotFound
 from meetingpool.domain.tenants import (
     InvalidTenant,
     LrsAccess,
@@ -33,6 +34,7 @@ from meetingpool.domain.tenants import (
     checked_secrets,
 )
 from meetingpool.operations.change_server import InvalidServer, checked_tags
+from meetingpool.operations.changes import HIDDEN, Change
 from meetingpool.outward.errors import ForbiddenAddress
 from meetingpool.outward.targets import AllowList, read_host_pattern, require_allowed
 
@@ -41,13 +43,15 @@ _RUNNING = (MeetingState.RESERVING, MeetingState.LIVE, MeetingState.UNKNOWN)
 _NAMED_AT_MOST = 5
 # Administrators may point inside the network.
 _EVERYWHERE = ("0.0.0.0/0", "::/0")
+# What the audit keeps of a tenant that comes or goes.
+_DESCRIBED = ("name", "checksum_algorithms", "server_tags", "max_meetings", "max_users", "callback_hosts", "lrs")
 
 
-class NoSuchTenant(Exception):
+class NoSuchTenant(NotFound):
     """No tenant has this id or name."""
 
 
-class TenantInUse(Exception):
+class TenantInUse(Conflict):
     """Meetings of the tenant run, so it is not removed."""
 
 
@@ -108,6 +112,12 @@ async def tenant_named(connection: Connection, name: str) -> Tenant:
     raise NoSuchTenant(f"No tenant found with id or name: {name}; `meetingpool tenants list` shows them all")
 
 
+async def tenant_id_of(connection: Connection, tenant: str | None) -> str | None:
+    """The id of the tenant with this id or name. One that was removed has its id only."""
+    known = await find_tenant(connection, tenant) if tenant else None
+    return known.id if known else tenant
+
+
 async def locked_tenant(connection: Connection, name: str) -> Tenant:
     """As `tenant_named`; nobody else changes the tenant until the transaction ends."""
     await lock_tenant(connection, (await tenant_named(connection, name)).id)
@@ -115,30 +125,34 @@ async def locked_tenant(connection: Connection, name: str) -> Tenant:
     return await tenant_named(connection, name)
 
 
-async def add_tenant(connection: Connection, tenant: Tenant) -> None:
+async def add_tenant(change: Change, tenant: Tenant) -> None:
     """Raises TenantExists."""
-    await _require_distinct(connection, tenant.id, tenant.name)
-    await insert_tenant(connection, tenant)
+    await _require_distinct(change.connection, tenant.id, tenant.name)
+    await insert_tenant(change.connection, tenant)
+    await change.note("tenants.add", tenant.id, tenant=tenant.id, after=_described(tenant, _DESCRIBED))
 
 
-async def change_tenant(connection: Connection, name: str, values: dict[str, Any], change: SecretChange) -> Tenant:
+async def change_tenant(change: Change, name: str, values: dict[str, Any], secrets: SecretChange) -> Tenant:
     """Gives a tenant the checked `values`, None for what it is to be without, and other secrets. Returns it as it was.
 
     Raises NoSuchTenant, TenantExists, or InvalidTenant when no secret would be left.
     """
-    tenant = await locked_tenant(connection, name)
+    tenant = await locked_tenant(change.connection, name)
     if renamed := values.get("name"):
-        await _require_distinct(connection, tenant.id, renamed)
-    changed = values | ({"secrets": changed_secrets(tenant, change)} if change else {})
-    await update_tenant(connection, tenant.id, {field: _as_column(value) for field, value in changed.items()})
+        await _require_distinct(change.connection, tenant.id, renamed)
+    changed = values | ({"secrets": changed_secrets(tenant, secrets)} if secrets else {})
+    await update_tenant(change.connection, tenant.id, {field: _as_column(value) for field, value in changed.items()})
+    before, after = _described(tenant, changed), _described(replace(tenant, **changed), changed)
+    await change.note("tenants.set", tenant.id, tenant=tenant.id, before=before, after=after)
     return tenant
 
 
-async def remove_tenant(connection: Connection, name: str) -> Tenant:
+async def remove_tenant(change: Change, name: str) -> Tenant:
     """Removes a tenant with its rules. Returns it. Raises NoSuchTenant or TenantInUse."""
-    tenant = await locked_tenant(connection, name)
-    await require_unused(connection, tenant)
-    await delete_tenant(connection, tenant.id)
+    tenant = await locked_tenant(change.connection, name)
+    await require_unused(change.connection, tenant)
+    await delete_tenant(change.connection, tenant.id)
+    await change.note("tenants.remove", tenant.id, tenant=tenant.id, before=_described(tenant, _DESCRIBED))
     return tenant
 
 
@@ -174,6 +188,18 @@ def _removed(tenant: Tenant, wanted: int | str) -> str:
             f"Tenant {tenant.name} has no secret with the number {wanted}; they go from 1 to {len(tenant.secrets)}"
         )
     return tenant.secrets[wanted - 1]
+
+
+def _described(tenant: Tenant, fields: Collection[str]) -> dict[str, Any]:
+    """What the audit keeps of a tenant: of secrets, how many there are; of learning records, where they go."""
+    plain: dict[str, Any] = {}
+    for field in fields:
+        value = getattr(tenant, field)
+        if field == "secrets":
+            plain["secrets"] = f"{len(value)}, {HIDDEN}"
+        else:
+            plain[field] = value.endpoint if isinstance(value, LrsAccess) else _as_column(value)
+    return plain
 
 
 def _as_column(value: object) -> object:

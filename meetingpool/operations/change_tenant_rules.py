@@ -2,15 +2,16 @@
 
 from collections.abc import Sequence
 
-from meetingpool.database.engine import Connection
 from meetingpool.database.tenants import TenantRule, all_rules, delete_rule, put_rule
 from meetingpool.domain.parameters import InvalidRule, Rule
+from meetingpool.domain.refusals import NotFound
 from meetingpool.domain.rule_notation import split_rule, written
 from meetingpool.domain.tenants import InvalidTenant, Tenant, new_rule
 from meetingpool.operations.change_tenant import locked_tenant
+from meetingpool.operations.changes import Change
 
 
-class NoSuchRule(Exception):
+class NoSuchRule(NotFound):
     """The tenant has no such rule, or several that are written so."""
 
 
@@ -23,26 +24,39 @@ def read_rule(call: str, text: str) -> tuple[str, Rule]:
     return new_rule(call, operator, name, value)
 
 
-async def set_rule(connection: Connection, name: str, call: str, rule: Rule) -> tuple[Tenant, TenantRule, Rule | None]:
+async def set_rule(change: Change, name: str, call: str, rule: Rule) -> tuple[Tenant, TenantRule, Rule | None]:
     """Gives a tenant a rule on `call`, in the place of one with the same operator and parameter.
 
     Returns the tenant, the rule with its number, and the one before it. Raises NoSuchTenant.
     """
-    tenant = await locked_tenant(connection, name)
-    before = _like(await all_rules(connection, tenant.id), call, rule)
-    await put_rule(connection, tenant.id, call, rule)
-    (now,) = _like(await all_rules(connection, tenant.id), call, rule)
+    tenant = await locked_tenant(change.connection, name)
+    before = _like(await all_rules(change.connection, tenant.id), call, rule)
+    await put_rule(change.connection, tenant.id, call, rule)
+    (now,) = _like(await all_rules(change.connection, tenant.id), call, rule)
+    await change.note(
+        "rules.set",
+        f"{tenant.id}/{now.id}",
+        tenant=tenant.id,
+        before=_described(before[0]) if before else None,
+        after=_described(now),
+    )
     return tenant, now, before[0].rule if before else None
 
 
-async def remove_rules(connection: Connection, name: str, wanted: Sequence[str]) -> tuple[Tenant, list[TenantRule]]:
+async def remove_rules(change: Change, name: str, wanted: Sequence[str]) -> tuple[Tenant, list[TenantRule]]:
     """Removes the rules with these numbers, or that are written so. Returns them. Raises NoSuchTenant or NoSuchRule."""
-    tenant = await locked_tenant(connection, name)
-    rules = await all_rules(connection, tenant.id)
+    tenant = await locked_tenant(change.connection, name)
+    rules = await all_rules(change.connection, tenant.id)
     removed = {rule.id: rule for rule in (_only(tenant, rules, text) for text in wanted)}
-    for rule_id in removed:
-        await delete_rule(connection, tenant.id, rule_id)
+    for rule in removed.values():
+        await delete_rule(change.connection, tenant.id, rule.id)
+        await change.note("rules.remove", f"{tenant.id}/{rule.id}", tenant=tenant.id, before=_described(rule))
     return tenant, list(removed.values())
+
+
+def _described(rule: TenantRule) -> dict[str, str]:
+    """What the audit keeps of a rule."""
+    return {"call": rule.call, "rule": written(rule.rule)}
 
 
 def _like(rules: Sequence[TenantRule], call: str, wanted: Rule) -> list[TenantRule]:

@@ -2,10 +2,11 @@
 
 from meetingpool.database.engine import Connection
 from meetingpool.database.servers import all_servers, find_server
+from meetingpool.domain.refusals import NotFound
 from meetingpool.domain.servers import Server
 
 
-class NoSuchServer(Exception):
+class NoSuchServer(NotFound):
     """No server has this id, or none alone has this host name."""
 
 

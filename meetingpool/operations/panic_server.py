@@ -11,8 +11,10 @@ from meetingpool.clock import Clock
 from meetingpool.database.engine import Database
 from meetingpool.database.meetings import forget_all_on, meetings_on
 from meetingpool.database.servers import lock_server, update_server
+from meetingpool.domain.audit import Actor
 from meetingpool.domain.meetings import MeetingKey
 from meetingpool.domain.servers import AdminState, Server
+from meetingpool.operations.changes import changing
 from meetingpool.operations.end_meetings import end_each
 from meetingpool.operations.find_server import server_named
 
@@ -27,14 +29,27 @@ class Panicked:
 
 
 async def panic_server(
-    database: Database, client: Client, clock: Clock, name: str, *, keep_state: bool = False, skip_end_calls: bool = False
+    database: Database,
+    client: Client,
+    clock: Clock,
+    actor: Actor,
+    name: str,
+    *,
+    keep_state: bool = False,
+    skip_end_calls: bool = False,
 ) -> Panicked:
     """Disables the server, ends its meetings and forgets them; with `keep_state` it then is what it was. Raises NoSuchServer."""
-    async with database.transaction() as connection:
-        server = await server_named(connection, name)
-        await lock_server(connection, server.id)
-        meetings = await meetings_on(connection, server.id)
-        await update_server(connection, server.id, {"admin_state": AdminState.DISABLED})
+    async with changing(database, actor) as change:
+        server = await server_named(change.connection, name)
+        await lock_server(change.connection, server.id)
+        meetings = await meetings_on(change.connection, server.id)
+        await update_server(change.connection, server.id, {"admin_state": AdminState.DISABLED})
+        await change.note(
+            "servers.panic",
+            server.id,
+            before={"admin_state": server.admin_state, "meetings": len(meetings)},
+            after={"admin_state": server.admin_state if keep_state else AdminState.DISABLED, "meetings": 0},
+        )
     not_ended = {} if skip_end_calls else dict(await end_each(client, clock, [(server, meeting) for meeting in meetings]))
     async with database.transaction() as connection:
         await lock_server(connection, server.id)

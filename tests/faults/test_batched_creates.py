@@ -21,6 +21,7 @@ from meetingpool.domain.repeats import MARK
 from meetingpool.domain.servers import ServerId
 from meetingpool.operations.panic_server import panic_server
 from meetingpool.operations.together import Together
+from tests.actors import SOMEBODY
 from tests.integration.gateway.test_pool_view import until
 from tests.pool import FrontEnd, RunningPool, meeting_row, succeeded
 
@@ -213,7 +214,7 @@ async def give_up(pool: RunningPool, told: FrontEnd, key: MeetingKey) -> None:
     view = told.gateway.view.pool
     (first,) = pool.holders(key.meeting_id)
     known = ServerId(first.name)
-    await panic_server(pool.database, told.gateway.client, pool.clock, known, keep_state=True, skip_end_calls=True)
+    await panic_server(pool.database, told.gateway.client, pool.clock, SOMEBODY, known, keep_state=True, skip_end_calls=True)
     await until(lambda: key not in view.meetings and view.servers[known].takes_new_meetings)
 
 

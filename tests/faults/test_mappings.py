@@ -12,6 +12,7 @@ from meetingpool.domain.servers import AdminState, Health, ServerId
 from meetingpool.operations.panic_server import panic_server
 from simulator.faults import NO_FAULTS, Faults
 from simulator.server import SimulatedServer
+from tests.actors import SOMEBODY
 from tests.pool import FrontEnd, RunningPool, key_of, meeting_row, running_pool, succeeded
 
 CREATE = frozenset({"create"})
@@ -49,7 +50,7 @@ async def test_an_overtaken_create_does_not_drop_the_reservation_of_its_successo
     for server in pool.fleet.servers:
         if server is not first:
             await pool.fleet.set_faults(server, Faults(reply_delay=1.6, calls=CREATE))
-    await panic_server(pool.database, a.gateway.client, pool.clock, first.name, skip_end_calls=True)
+    await panic_server(pool.database, a.gateway.client, pool.clock, SOMEBODY, first.name, skip_end_calls=True)
     await asyncio.sleep(0.1)
     creating_b = asyncio.create_task(b.create("aba"))
     await creating_a
@@ -71,7 +72,7 @@ async def test_an_overtaken_create_does_not_confirm_its_successors_row(pool: Run
     for server in pool.fleet.servers:
         if server is not first:
             await pool.fleet.set_faults(server, NO_FAULTS)
-    await panic_server(pool.database, a.gateway.client, pool.clock, first.name, skip_end_calls=True)
+    await panic_server(pool.database, a.gateway.client, pool.clock, SOMEBODY, first.name, skip_end_calls=True)
     await asyncio.sleep(0.1)
     answer_b = await b.create("aba")
     assert succeeded(answer_b)
@@ -90,7 +91,7 @@ async def test_a_gateway_behind_with_its_news_does_not_drop_a_mapping_to_another
     await asyncio.sleep(0.1)
     (first,) = pool.holders("moved")
     x.gateway.view._held_back = []  # noqa: SLF001 notifications are late from now on
-    await panic_server(pool.database, y.gateway.client, pool.clock, first.name)
+    await panic_server(pool.database, y.gateway.client, pool.clock, SOMEBODY, first.name)
     await asyncio.sleep(0.1)
     assert succeeded(await y.create("moved"))
     await age(pool, "moved", 60)
@@ -192,7 +193,7 @@ async def test_a_look_up_that_is_overtaken_by_news_leaves_nothing_stale(pool: Ru
 
         async def __aexit__(self, *details: object) -> object:
             done = await self.inner.__aexit__(*details)  # type: ignore[arg-type]
-            await panic_server(pool.database, y.gateway.client, pool.clock, first.name)
+            await panic_server(pool.database, y.gateway.client, pool.clock, SOMEBODY, first.name)
             await asyncio.sleep(0.1)
             await y.create("stale")
             await asyncio.sleep(0.2)
@@ -265,7 +266,7 @@ async def test_panic_leaves_no_meeting_running_that_was_created_while_it_went_on
                 holder.name,
             )
     await pool.fleet.set_faults(holder, Faults(reply_delay=0.4, calls=frozenset({"end"})))
-    panicking = asyncio.create_task(panic_server(pool.database, y.gateway.client, pool.clock, holder.name))
+    panicking = asyncio.create_task(panic_server(pool.database, y.gateway.client, pool.clock, SOMEBODY, holder.name))
     await asyncio.sleep(0.6)
     answer = await x.create("panicked")
     await panicking

@@ -4,6 +4,7 @@ import asyncio
 
 from meetingpool.operations.panic_server import panic_server
 from simulator.faults import Faults
+from tests.actors import SOMEBODY
 from tests.faults.test_mappings import until_asked
 from tests.pool import RunningPool, meeting_row, succeeded
 
@@ -62,7 +63,7 @@ async def test_what_another_create_has_confirmed_meanwhile_is_not_ended(pool: Ru
         await pool.fleet.set_faults(server, Faults(reply_delay=0.6, calls=frozenset({"create", "getMeetingInfo"})))
     creating = asyncio.create_task(a.create("class"))
     first = await until_asked(pool, "create")
-    await panic_server(pool.database, a.gateway.client, pool.clock, first.name, keep_state=True, skip_end_calls=True)
+    await panic_server(pool.database, a.gateway.client, pool.clock, SOMEBODY, first.name, keep_state=True, skip_end_calls=True)
     for server in pool.fleet.servers:
         if server is not first:
             await pool.change_server(server, admin_state="cordoned")

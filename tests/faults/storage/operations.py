@@ -9,7 +9,7 @@ from meetingpool.database import imports
 from meetingpool.database.engine import Database, DatabaseUnavailable
 from meetingpool.domain.recordings import RecordId
 from meetingpool.library.trees import TreeMissing
-from meetingpool.operations.change_recordings import Change, change_recordings, deleted, published, restored, unpublished
+from meetingpool.operations.change_recordings import Edit, change_recordings, deleted, published, restored, unpublished
 from meetingpool.operations.import_recording import Importer
 from meetingpool.operations.run_imports import ImportRunner
 from meetingpool.operations.settle_recording import Settler, at_once
@@ -77,7 +77,7 @@ async def _take_in(worker: Worker) -> None:
     await worker.runner.run_next()
 
 
-async def _change(worker: Worker, record_id: RecordId, change: Change) -> None:
+async def _change(worker: Worker, record_id: RecordId, change: Edit) -> None:
     await change_recordings(worker.library.database, [record_id], change, of_deleted=change is restored)
     worker.tell(ACKNOWLEDGED)
     await worker.settler.settle(record_id)

@@ -18,7 +18,7 @@ from meetingpool.domain.callbacks import MARK_BITS, CallbackKind
 from meetingpool.domain.meetings import DEFAULT_TENANT
 from meetingpool.domain.recordings import LOCATION_OF, Location, RecordingState
 from meetingpool.library.storage import MARK as MARK_FILE
-from meetingpool.operations.change_recordings import Change, change_recordings, deleted, unpublished
+from meetingpool.operations.change_recordings import Edit, change_recordings, deleted, unpublished
 from meetingpool.operations.check_library import Checker, CheckRules
 from meetingpool.operations.tidy_library import LEFT_ALONE, Tidier
 from tests.archives import deliver
@@ -122,7 +122,7 @@ class Stand:
         trees = {location: _trees(library, location) for location in Location}
         return Seen(entry, document, trees, library.archives, await library.imports(), announced)
 
-    async def change(self, change: Change) -> bool:
+    async def change(self, change: Edit) -> bool:
         """What a front end asks for before anybody recovers. Whether the recording was there."""
         return bool(await change_recordings(self.library.database, [RECORD_ID], change))
 

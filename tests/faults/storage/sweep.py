@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from meetingpool.domain.recordings import LOCATION_OF, Location, RecordingState
-from meetingpool.operations.change_recordings import Change
+from meetingpool.operations.change_recordings import Edit
 from tests.effort import effort
 from tests.faults.storage.calls import Call, count, read_log
 from tests.faults.storage.scenarios import Scenario, Shelf
@@ -81,7 +81,7 @@ async def sweep(stand: Stand, scenario: Scenario, faults: Sequence[Fault]) -> No
 
 
 async def sweep_with_change(
-    stand: Stand, scenario: Scenario, faults: Sequence[Fault], change: Change, state: RecordingState
+    stand: Stand, scenario: Scenario, faults: Sequence[Fault], change: Edit, state: RecordingState
 ) -> None:
     """The same when a front end asks for something else before anybody has recovered: that is what comes of it."""
     for fault in faults:
@@ -111,7 +111,7 @@ async def sweep_standing_still(stand: Stand, scenario: Scenario, faults: Sequenc
 
 
 async def sweep_standing_still_with_change(
-    stand: Stand, scenario: Scenario, faults: Sequence[Fault], change: Change, state: RecordingState
+    stand: Stand, scenario: Scenario, faults: Sequence[Fault], change: Edit, state: RecordingState
 ) -> None:
     """The same when a front end asks for something else meanwhile, and that is done: it stays done."""
     for fault in faults:

@@ -8,8 +8,8 @@ from sqlalchemy import Connection, make_url
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from meetingpool.database.engine import Database
+from meetingpool.database.management_tables import metadata
 from meetingpool.database.revision import current_revision, known_revisions, needed_revision
-from meetingpool.database.tables import metadata
 
 
 def test_the_known_revisions_are_those_of_the_scripts_in_their_order() -> None:

@@ -25,7 +25,7 @@ from meetingpool.domain.library_faults import Fault
 from meetingpool.domain.recordings import Location, RecordId, RecordingState
 from meetingpool.domain.tenants import Tenant
 from meetingpool.library.storage import MARK, StorageUnusable
-from meetingpool.operations.change_recordings import Change, change_recordings, deleted, published, unpublished
+from meetingpool.operations.change_recordings import Edit, change_recordings, deleted, published, unpublished
 from meetingpool.operations.check_library import Checker, CheckRules
 from meetingpool.operations.import_recording import Importer
 from meetingpool.operations.repair_library import Repairer, RepairRules
@@ -513,7 +513,7 @@ class OvertakenChecker(Checker):
     """Each time that it has read a row, somebody moves the files."""
 
     library: Library
-    changes: list[Change]
+    changes: list[Edit]
 
     async def _read(self, record_ids: Iterable[RecordId]) -> dict[RecordId, Kept]:
         kept = await super()._read(record_ids)

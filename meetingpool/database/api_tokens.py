@@ -1,0 +1,103 @@
+"""Tokens of the management API, and the sessions of people who signed in to the dashboard with one, as rows.
+
+What is kept is SHA-256 of the token or of the session's cookie: both are random, 256 bits, so that nothing slower is needed.
+"""
+
+from datetime import datetime, timedelta
+
+from meetingpool.database.engine import Connection, Database, Record, Taken, affected
+from meetingpool.domain.access import ApiToken, Role
+from meetingpool.domain.refusals import Conflict
+
+# How exactly it is known when a token was used last, so that not every request writes.
+_USE_IS_WRITTEN_EVERY = timedelta(minutes=1)
+
+_COLUMNS = "id, name, role, tenant, created_at, created_by, expires_at, last_used_at, revoked_at"
+_LIST = f"SELECT {_COLUMNS} FROM api_tokens ORDER BY revoked_at IS NOT NULL, name"
+_INSERT = f"""
+    INSERT INTO api_tokens (id, name, digest, role, tenant, created_by, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7)
+    RETURNING {_COLUMNS}
+"""
+_IS_VALID = "revoked_at IS NULL AND (api_tokens.expires_at IS NULL OR api_tokens.expires_at > now())"
+_FIND_VALID = f"SELECT {_COLUMNS} FROM api_tokens WHERE digest = $1 AND {_IS_VALID}"
+_FIND_SIGNED_IN = f"""
+    SELECT {", ".join(f"api_tokens.{column}" for column in _COLUMNS.split(", "))}
+    FROM dashboard_sessions JOIN api_tokens ON api_tokens.id = token_id
+    WHERE dashboard_sessions.digest = $1 AND dashboard_sessions.expires_at > now() AND {_IS_VALID}
+"""
+_NOTE_USE = """
+    UPDATE api_tokens SET last_used_at = now() WHERE id = $1 AND (last_used_at IS NULL OR last_used_at < now() - $2::interval)
+"""
+_REVOKE = f"UPDATE api_tokens SET revoked_at = now() WHERE id = $1 AND revoked_at IS NULL RETURNING {_COLUMNS}"
+_SIGN_IN = """
+    INSERT INTO dashboard_sessions (digest, token_id, expires_at) VALUES ($1, $2, now() + $3::interval)
+"""
+_SIGN_OUT = "DELETE FROM dashboard_sessions WHERE digest = $1"
+_PURGE_SESSIONS = "DELETE FROM dashboard_sessions WHERE expires_at < now()"
+
+
+class TokenExists(Conflict):
+    """There is a token with this name already, or there was: entries of the audit name it."""
+
+
+async def list_tokens(connection: Connection) -> list[ApiToken]:
+    """All that there ever were, those that were revoked last."""
+    return [_token(row) for row in await connection.fetch(_LIST)]
+
+
+async def insert_token(
+    connection: Connection,
+    *,
+    token_id: str,
+    name: str,
+    digest: bytes,
+    role: Role,
+    tenant: str | None,
+    created_by: str,
+    expires_at: datetime | None,
+) -> ApiToken:
+    """Raises TokenExists."""
+    try:
+        row = await connection.fetchrow(_INSERT, token_id, name, digest, role, tenant, created_by, expires_at)
+    except Taken as error:
+        raise TokenExists(f"There is a token {name} already, or there was: choose another name") from error
+    return _token(row)
+
+
+async def revoke_token(connection: Connection, token_id: str) -> ApiToken | None:
+    """The token, which counts no more from now on; None when it did not count before."""
+    row = await connection.fetchrow(_REVOKE, token_id)
+    return _token(row) if row else None
+
+
+async def find_valid_token(database: Database, digest: bytes) -> ApiToken | None:
+    """The token with this digest, if it counts now. Raises DatabaseUnavailable."""
+    return await _used(database, await database.statement(_FIND_VALID, digest))
+
+
+async def find_signed_in(database: Database, digest: bytes) -> ApiToken | None:
+    """The token by which somebody signed in, by the digest of the cookie, if both count now. Raises DatabaseUnavailable."""
+    return await _used(database, await database.statement(_FIND_SIGNED_IN, digest))
+
+
+async def insert_session(connection: Connection, digest: bytes, token_id: str, lasts: timedelta) -> None:
+    """Signs in, and forgets those whose time is over."""
+    await connection.execute(_PURGE_SESSIONS)
+    await connection.execute(_SIGN_IN, digest, token_id, lasts)
+
+
+async def delete_session(connection: Connection, digest: bytes) -> bool:
+    """Signs out. Returns whether anybody was signed in."""
+    return affected(await connection.execute(_SIGN_OUT, digest)) > 0
+
+
+async def _used(database: Database, row: Record | None) -> ApiToken | None:
+    if row is None:
+        return None
+    token = _token(row)
+    await database.statement(_NOTE_USE, token.id, _USE_IS_WRITTEN_EVERY)
+    return token
+
+
+def _token(row: Record) -> ApiToken:
+    return ApiToken(**dict(row) | {"role": Role(row["role"])})
