@@ -28,12 +28,12 @@ def notification(kind: str, *columns: str) -> str:
 
 _KEY = "tenant = $1 AND meeting_id = $2"
 ITEM = ("tenant", "meeting_id", "server_id", "generation", "state", "internal_id", "voice_bridge")
-_OPEN_TO_NEW = "admin_state = 'enabled' AND health IN ('online', 'suspect')"
+OPEN_TO_NEW = "admin_state = 'enabled' AND health IN ('online', 'suspect')"
 
 # The row of the server is locked before the meeting is written, and its load only counted once that has succeeded.
 _RESERVE = f"""
     WITH fit AS MATERIALIZED (
-        SELECT id FROM servers WHERE id = $4 AND {_OPEN_TO_NEW} AND load <= $6::float8
+        SELECT id FROM servers WHERE id = $4 AND {OPEN_TO_NEW} AND load <= $6::float8
             AND NOT EXISTS (SELECT FROM meetings WHERE {_KEY})
         FOR UPDATE
     ),
@@ -87,7 +87,7 @@ _MOVE = """
 
 def _move(guard: str) -> str:
     return _MOVE.format(
-        open_to_new=_OPEN_TO_NEW,
+        open_to_new=OPEN_TO_NEW,
         key=_KEY,
         guard=guard,
         columns=MEETING_COLUMNS,
@@ -194,6 +194,15 @@ class Confirmation:
         return self.learnt is None and self.attempt.meeting.state is MeetingState.RESERVING
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """A new meeting that a server is to get, and what its create said."""
+
+    key: MeetingKey
+    wanted: Reservation
+    said: Said
+
+
 class Unplaced(Exception):
     """The server did not take the meeting: it is no longer open to new ones, or no longer the least loaded."""
 
@@ -206,51 +215,47 @@ class TenantFull(Exception):
     """As many meetings of the tenant run as it may have."""
 
 
-async def reserve(
-    database: Database,
-    wanted: Reservation,
-    *,
-    key: MeetingKey,
-    said: Said,
-    max_meetings: int | None = None,
-) -> Attempt:
+async def reserve(database: Database, wish: Wish) -> Attempt:
     """Gives a new meeting to a server and counts the expected users on it. Others are to be told by `tell_placed`.
 
-    Raises Unplaced when the server's load is above the ceiling or it takes no meetings, MeetingTaken when the meeting exists,
-    TenantFull when its tenant has `max_meetings` already.
+    Raises Unplaced when the server's load is above the ceiling or it takes no meetings, MeetingTaken when the meeting exists.
     """
-    if max_meetings is None:
-        attempt = await _reserve(database.statement, wanted, key, said)
-        if attempt is None:
-            async with database.transaction() as connection:
-                raise MeetingTaken if await find_meeting(connection, key) else Unplaced
-        return attempt
+    attempt = await _reserve(database.statement, wish)
+    if attempt is None:
+        async with database.transaction() as connection:
+            raise MeetingTaken if await find_meeting(connection, wish.key) else Unplaced
+    return attempt
+
+
+async def reserve_within(database: Database, wish: Wish, max_meetings: int) -> Attempt:
+    """As `reserve`, for a tenant that may have so many meetings. Raises TenantFull too."""
     async with database.transaction() as connection:
         # Whoever holds the tenant's row counts alone, so that no two creates take the last place.
-        await lock_tenant(connection, key.tenant)
-        if await find_meeting(connection, key):
+        await lock_tenant(connection, wish.key.tenant)
+        if await find_meeting(connection, wish.key):
             raise MeetingTaken
-        if await count_meetings_of(connection, key.tenant) >= max_meetings:
+        if await count_meetings_of(connection, wish.key.tenant) >= max_meetings:
             raise TenantFull
-        attempt = await _reserve(connection.fetchrow, wanted, key, said)
+        attempt = await _reserve(connection.fetchrow, wish)
         if attempt is None:
             raise Unplaced
         return attempt
 
 
-async def _reserve(run: Statement, wanted: Reservation, key: MeetingKey, said: Said) -> Attempt | None:
+async def _reserve(run: Statement, wish: Wish) -> Attempt | None:
+    wanted, said = wish.wanted, wish.said
     row = await run(
         _RESERVE,
-        *key,
-        host_id_of(key),
+        *wish.key,
+        host_id_of(wish.key),
         wanted.server_id,
         wanted.expected,
         wanted.ceiling,
         said.parameters.get("voiceBridge"),
         dict(said.parameters),
-        _callbacks_of(said),
+        callbacks_of(said),
     )
-    return None if row is None else replace(_placed(row), parameters=said.parameters)
+    return None if row is None else replace(placed(row), parameters=said.parameters)
 
 
 async def touch(database: Database, key: MeetingKey) -> Attempt | None:
@@ -265,7 +270,7 @@ async def move_refused(database: Database, wanted: Reservation, *, attempt: Atte
     Only while no other create of it may have reached the server; raises MeetingTaken otherwise, Unplaced as `reserve`.
     """
     row = await database.statement(_MOVE_REFUSED, *_move_arguments(wanted, attempt, said))
-    return replace(_placed(row), parameters=attempt.parameters)
+    return replace(placed(row), parameters=attempt.parameters)
 
 
 async def move_gone(database: Database, wanted: Reservation, *, attempt: Attempt, said: Said, told: bool) -> Attempt:
@@ -275,13 +280,13 @@ async def move_gone(database: Database, wanted: Reservation, *, attempt: Attempt
     raises MeetingTaken otherwise, Unplaced as `reserve`.
     """
     row = await database.statement(_MOVE_GONE, *_move_arguments(wanted, attempt, said), attempt.attempted_at, told)
-    return replace(_placed(row), parameters=attempt.parameters)
+    return replace(placed(row), parameters=attempt.parameters)
 
 
 async def describe(database: Database, attempt: Attempt, said: Said) -> None:
     """The meeting is over, and its server is about to make another: from now on repeats say what `said` holds."""
     known = attempt.meeting
-    await database.statement(_DESCRIBE, *known.key, known.generation, dict(said.parameters), _callbacks_of(said))
+    await database.statement(_DESCRIBE, *known.key, known.generation, dict(said.parameters), callbacks_of(said))
 
 
 async def confirm(database: Database, confirmation: Confirmation) -> Meeting | None:
@@ -308,7 +313,7 @@ async def withdraw(database: Database, attempt: Attempt) -> bool:
     return row is not None
 
 
-def _callbacks_of(said: Said) -> dict[str, dict[str, str]]:
+def callbacks_of(said: Said) -> dict[str, dict[str, str]]:
     """As they are kept: by the mark of the meeting that they are about."""
     return {said.parameters[MARK]: dict(said.callbacks)} if said.callbacks else {}
 
@@ -320,7 +325,7 @@ def _move_arguments(wanted: Reservation, attempt: Attempt, said: Said) -> tuple[
         wanted.server_id,
         wanted.expected,
         wanted.ceiling,
-        _callbacks_of(said),
+        callbacks_of(said),
     )
 
 
@@ -334,7 +339,8 @@ def touched(row: Record) -> Attempt:
     )
 
 
-def _placed(row: Record | None) -> Attempt:
+def placed(row: Record | None) -> Attempt:
+    """The attempt of a row that a reservation returned. Raises Unplaced or MeetingTaken where there is none."""
     if row is None:
         raise Unplaced
     if row["generation"] is None:

@@ -16,10 +16,17 @@ _SET_STATE = f"""
     RETURNING {MEETING_COLUMNS}
 """
 
+
+
+def unwritten(state: str, seconds: str) -> str:
+    """The SQL of how long creates of a meeting may go unwritten after one that was: `seconds`, unless it was never live."""
+    return f"CASE WHEN {state} IN ('reserving', 'unknown') THEN interval '0' ELSE make_interval(secs => {seconds}) END"
+
+
 _FORGET = f"""
     DELETE FROM meetings
     WHERE {_KEY} AND generation = $3 AND internal_id IS NOT DISTINCT FROM $4
-        AND attempted_at < now() - make_interval(secs => $5)
+        AND attempted_at < now() - make_interval(secs => $5) - {unwritten("state", "$6")}
     RETURNING generation
 """
 
@@ -39,12 +46,13 @@ async def set_state(
     return changed[0] if changed else None
 
 
-async def forget(connection: Connection, meeting: Meeting, *, quiet_for: float) -> bool:
+async def forget(connection: Connection, meeting: Meeting, *, quiet_for: float, touch_lasts: float) -> bool:
     """Drops a meeting that its server no longer has.
 
-    Not if it was created anew, or a create began in the last `quiet_for` seconds. Returns whether it was dropped.
+    Not if it was created anew, or a create began in the last `quiet_for` seconds, and `touch_lasts` more if it was live. Returns
+    whether it was dropped.
     """
-    generation = await connection.fetchval(_FORGET, *_seen(meeting), quiet_for)
+    generation = await connection.fetchval(_FORGET, *_seen(meeting), quiet_for, touch_lasts)
     if generation is not None:
         await notify_gone(connection, [(meeting.key, generation)])
     return generation is not None

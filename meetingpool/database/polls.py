@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from meetingpool.database.engine import Connection, Record
-from meetingpool.database.meetings import MEETING_COLUMNS, meeting_of, notify_gone, notify_meetings
+from meetingpool.database.meetings import MEETING_COLUMNS, meeting_of, notify_gone, notify_meetings, unwritten
 from meetingpool.database.notifications import notify
 from meetingpool.domain.health import HealthRecord
 from meetingpool.domain.meetings import MeetingKey, ReportedMeeting
@@ -54,7 +54,7 @@ _RECORD = f"""
     gone AS (
         DELETE FROM meetings m USING mapped x
         WHERE (m.tenant, m.meeting_id, m.generation) = (x.tenant, x.meeting_id, x.generation)
-            AND NOT x.listed AND m.attempted_at < x.quiet_since
+            AND NOT x.listed AND m.attempted_at < x.quiet_since - {unwritten("m.state", "$8")}
         RETURNING m.tenant, m.meeting_id, m.generation
     )
     SELECT 'seen' AS kind, {MEETING_COLUMNS}, NULL::float8 AS expected_users, NULL::float8 AS age, NULL AS mapped_to
@@ -203,16 +203,17 @@ async def lock_servers(connection: Connection, ids: Sequence[ServerId]) -> list[
 
 
 async def record_meetings(
-    connection: Connection, elapsed: dict[ServerId, float], reported: Reported, *, quiet_for: float
+    connection: Connection, elapsed: dict[ServerId, float], reported: Reported, *, quiet_for: float, touch_lasts: float
 ) -> MappedMeetings:
     """Writes what good polls say of the meetings mapped to their servers.
 
     Meetings that were listed are live, with as many people as their server said. Those that were not are dropped if their last
-    create began more than `quiet_for` seconds before the poll; `elapsed` is the number of seconds since the poll of each
-    server began.
+    create began more than `quiet_for` seconds before the poll, and those that were live `touch_lasts` seconds later; `elapsed` is
+    the number of seconds since the poll of each server began.
     """
     rows: dict[str, list[Record]] = {"seen": [], "gone": [], "reserved": [], "orphan": []}
-    for row in await connection.fetch(_RECORD, list(elapsed), list(elapsed.values()), quiet_for, *reported.columns()):
+    of_polls = (list(elapsed), list(elapsed.values()))
+    for row in await connection.fetch(_RECORD, *of_polls, quiet_for, *reported.columns(), touch_lasts):
         rows[row["kind"]].append(row)
     gone = [(MeetingKey(row["tenant"], row["meeting_id"]), row["generation"]) for row in rows["gone"]]
     await notify_meetings(connection, [meeting_of(row) for row in rows["seen"]])

@@ -1,14 +1,28 @@
-"""Statements of several creates at once: touch, confirm, tell. To each meeting they do what those of creates.py do to one.
+"""Statements of several creates at once: reserve, touch, confirm, tell. To each meeting they do what those of creates.py do.
 
 They wait for no row that somebody holds: it is left out of the answer, and the caller asks for it alone.
 """
 
 from collections.abc import Collection
+from dataclasses import replace
+from math import inf
 
-from meetingpool.database.creates import CONFIRMED, ITEM, Attempt, Confirmation, notification, touched
+from meetingpool.database.creates import (
+    CONFIRMED,
+    ITEM,
+    OPEN_TO_NEW,
+    Attempt,
+    Confirmation,
+    Wish,
+    callbacks_of,
+    notification,
+    placed,
+    touched,
+)
 from meetingpool.database.engine import Database
 from meetingpool.database.meetings import MEETING_COLUMNS, meeting_of
-from meetingpool.domain.meetings import Meeting, MeetingKey
+from meetingpool.domain.meetings import Meeting, MeetingKey, host_id_of
+from meetingpool.domain.servers import ServerId
 
 # Rows of several meetings, each found by its key however many there are, and locked in their order; those that somebody holds are
 # passed over, so that nobody waits in a circle.
@@ -28,6 +42,39 @@ def _held(columns: str, lock: str, **given: str) -> str:
 
 
 _MEETING = ", ".join(f"meetings.{column}" for column in MEETING_COLUMNS.split(", "))
+
+# Each for a server of its own, so that every load is compared with its ceiling as if it were alone. They are written in the order
+# of their keys: who has to wait for somebody else's meeting of the same key does so in that order too.
+_RESERVE_ALL = f"""
+    WITH fit AS MATERIALIZED (
+        SELECT given.*, held.id FROM (
+            SELECT * FROM jsonb_to_recordset($1::jsonb) AS _ (
+                tenant text, meeting_id text, host_id text, server_id text, expected float8, ceiling float8, voice_bridge text,
+                parameters jsonb, callbacks jsonb
+            ) ORDER BY tenant, meeting_id
+        ) AS given CROSS JOIN LATERAL (
+            SELECT id FROM servers WHERE id = given.server_id AND {OPEN_TO_NEW} AND (ceiling IS NULL OR load <= ceiling)
+            FOR UPDATE SKIP LOCKED
+        ) AS held
+    ),
+    reserved AS (
+        INSERT INTO meetings
+            (tenant, meeting_id, host_id, server_id, state, expected_users, open_attempts, voice_bridge, parameters)
+        SELECT tenant, meeting_id, host_id, id, 'reserving', expected, 1, voice_bridge, parameters FROM fit
+        ON CONFLICT DO NOTHING
+        RETURNING {MEETING_COLUMNS}, attempted_at, expected_users
+    ),
+    placed AS (
+        INSERT INTO placements (generation, tenant, meeting_id, host_id, server_id, callbacks)
+        SELECT generation, tenant, meeting_id, host_id, server_id, callbacks
+        FROM reserved JOIN fit USING (tenant, meeting_id, server_id)
+    ),
+    loaded AS (
+        UPDATE servers SET load = load + expected_users * load_multiplier FROM reserved WHERE servers.id = reserved.server_id
+        RETURNING servers.id, load
+    )
+    SELECT reserved.*, loaded.load FROM reserved JOIN loaded ON loaded.id = reserved.server_id
+"""
 
 _TOUCH_ALL = f"""
     WITH held AS MATERIALIZED ({_held("ctid AS place, attempted_at AS before", "FOR UPDATE")})
@@ -53,6 +100,14 @@ _TELL_PLACED = f"""
     WHERE (tenant, meeting_id) NOT IN (SELECT tenant, meeting_id FROM told)
         AND EXISTS (SELECT FROM meetings WHERE (meetings.tenant, meetings.meeting_id) = (given.tenant, given.meeting_id))
 """
+
+
+async def reserve_all(database: Database, wishes: Collection[Wish]) -> dict[ServerId, Attempt]:
+    """As `reserve`, for several meetings that each want another server. What is not to be had is not in the answer."""
+    rows = await database.rows(_RESERVE_ALL, [_given(wish) for wish in wishes])
+    said = {wish.wanted.server_id: wish.said.parameters for wish in wishes}
+    attempts = [placed(row) for row in rows]
+    return {attempt.meeting.server_id: replace(attempt, parameters=said[attempt.meeting.server_id]) for attempt in attempts}
 
 
 async def touch_all(database: Database, keys: Collection[MeetingKey]) -> dict[MeetingKey, Attempt]:
@@ -84,3 +139,18 @@ async def tell_placed(database: Database, keys: Collection[MeetingKey]) -> set[M
     """
     rows = await database.rows(_TELL_PLACED, [key.tenant for key in keys], [key.meeting_id for key in keys])
     return {MeetingKey(row["tenant"], row["meeting_id"]) for row in rows}
+
+
+def _given(wish: Wish) -> dict[str, object]:
+    """As the statement takes it. JSON knows no infinity."""
+    return {
+        "tenant": wish.key.tenant,
+        "meeting_id": wish.key.meeting_id,
+        "host_id": host_id_of(wish.key),
+        "server_id": wish.wanted.server_id,
+        "expected": wish.wanted.expected,
+        "ceiling": None if wish.wanted.ceiling == inf else wish.wanted.ceiling,
+        "voice_bridge": wish.said.parameters.get("voiceBridge"),
+        "parameters": dict(wish.said.parameters),
+        "callbacks": callbacks_of(wish.said),
+    }

@@ -6,6 +6,7 @@ from meetingpool.database.engine import Database, DatabaseUnavailable
 from meetingpool.domain.meetings import Meeting, MeetingState, host_id_of
 from meetingpool.domain.pool import Pool
 from meetingpool.logs import get_logger
+from meetingpool.operations.record_polls import TOUCH_LASTS
 
 log = get_logger()
 
@@ -20,7 +21,7 @@ async def forget_if_gone(database: Database, pool: Pool, meeting: Meeting, answe
         return
     try:
         async with database.transaction() as connection:
-            forgotten = await meetings.forget(connection, meeting, quiet_for=quiet_for)
+            forgotten = await meetings.forget(connection, meeting, quiet_for=quiet_for, touch_lasts=TOUCH_LASTS)
             if not forgotten:
                 # Over, but too young to be forgotten: a create that comes now makes another meeting.
                 await meetings.set_state(connection, meeting, MeetingState.ENDING, allowed=[MeetingState.LIVE])

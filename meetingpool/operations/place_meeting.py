@@ -21,7 +21,7 @@ from meetingpool.bbb.errors import NothingSent, OutcomeUnknown, RequestRejected,
 from meetingpool.bbb.meetings import MAX_ID_LENGTH
 from meetingpool.clock import Clock
 from meetingpool.database import creates, meetings, several_creates
-from meetingpool.database.creates import Attempt, Confirmation, MeetingTaken, Reservation, Said, Unplaced
+from meetingpool.database.creates import Attempt, Confirmation, MeetingTaken, Reservation, Said, Unplaced, Wish
 from meetingpool.database.engine import Database, DatabaseUnavailable
 from meetingpool.database.servers import server_status
 from meetingpool.domain.callbacks import MARK_BITS
@@ -36,7 +36,7 @@ from meetingpool.operations.callback_addresses import callable_addresses
 from meetingpool.operations.end_meeting import EndFailed, end_unused
 from meetingpool.operations.news import News
 from meetingpool.operations.recent_creates import RecentCreates
-from meetingpool.operations.record_polls import GRACE
+from meetingpool.operations.record_polls import GRACE, TOUCH_LASTS
 from meetingpool.operations.send_create import Create, CreateSender, Parameters, is_refusal
 from meetingpool.operations.together import Together
 from meetingpool.outward.targets import NOTHING_ALLOWED, AllowList
@@ -79,6 +79,7 @@ class MeetingPlacer:
     secrets_rng: random.Random = field(default_factory=random.SystemRandom)
     recent: RecentCreates = field(default_factory=RecentCreates)
     news: News
+    reservations: Together[ServerId, Wish, Attempt] = field(init=False)
     touches: Together[MeetingKey, MeetingKey, Attempt | None] = field(init=False)
     confirmations: Together[MeetingKey, Confirmation, Meeting | None] = field(init=False)
     sender: CreateSender = field(init=False)
@@ -86,6 +87,7 @@ class MeetingPlacer:
     def __post_init__(self) -> None:
         database = self.database
         self.sender = CreateSender(self.client, self.clock, self.callback_key)
+        self.reservations = Together(partial(several_creates.reserve_all, database), partial(creates.reserve, database))
         self.touches = Together(partial(several_creates.touch_all, database), partial(creates.touch, database))
         self.confirmations = Together(partial(several_creates.confirm_all, database), partial(creates.confirm, database))
 
@@ -167,11 +169,18 @@ class MeetingPlacer:
             new_password=self._new_password,
         )
         said = Said(parameters=parameters, callbacks=self._callbacks(create.key, create.parameters))
-        limit = create.tenant.max_meetings
-        place = partial(creates.reserve, key=create.key, said=said, max_meetings=limit)
-        attempt = await self._place(create.tags, avoid, place)
+        attempt = await self._place(create.tags, avoid, partial(self._take_place, create, said))
         self.news.add(create.key)
         return attempt
+
+    async def _take_place(self, create: Create, said: Said, database: Database, wanted: Reservation) -> Attempt:
+        wish = Wish(key=create.key, wanted=wanted, said=said)
+        if create.tenant.max_meetings is not None:
+            return await creates.reserve_within(database, wish, create.tenant.max_meetings)
+        if create.voice_bridge:
+            # Others may want the same number at this moment, and another order of the two meetings.
+            return await creates.reserve(database, wish)
+        return await self.reservations.ask(wanted.server_id, wish)
 
     def _callbacks(self, key: MeetingKey, parameters: Parameters) -> dict[str, str]:
         return callable_addresses(key, parameters, self.callback_allow)
@@ -191,7 +200,7 @@ class MeetingPlacer:
         if server.takes_new_meetings:
             return attempt
         told = await self._says_not_found(server, attempt)
-        is_gone = told and attempt.quiet_for > self.response_timeout + GRACE
+        is_gone = told and attempt.quiet_for > self.response_timeout + GRACE + _unwritten(attempt.meeting)
         if is_gone or (told is None and server.health is Health.DEAD):
             move = partial(creates.move_gone, attempt=attempt, said=Said(), told=bool(is_gone))
             moved = await self._place(create.tags, {*avoid, server.id}, move)
@@ -372,3 +381,8 @@ class MeetingPlacer:
         if server is None:
             raise CreateFailed
         return server
+
+
+def _unwritten(meeting: Meeting) -> float:
+    """For how many seconds creates of a meeting may have gone unwritten after the last one that was written down."""
+    return 0.0 if meeting.state in (MeetingState.RESERVING, MeetingState.UNKNOWN) else TOUCH_LASTS

@@ -4,7 +4,7 @@ from meetingpool.database.creates import Attempt
 from meetingpool.domain.meetings import MeetingKey
 from meetingpool.operations.record_polls import TOUCH_LASTS
 
-# More in five seconds is a rush, in which older ones are written down again when they are repeated.
+# More in a minute is a rush, in which older ones are written down again when they are repeated.
 MAX_KEPT = 1_000
 
 

@@ -16,10 +16,11 @@ from meetingpool.domain.load import Expectation, server_load
 from meetingpool.domain.meetings import MeetingKey, ReportedMeeting
 from meetingpool.domain.servers import AdminState, Health, ServerId
 
-# Creates of a live meeting within this many seconds of one that was written down need not be written down again.
-TOUCH_LASTS = 5.0
+# Creates of a live meeting within this many seconds of one that was written down need not be written down again: whoever forgets
+# a meeting that was live waits as much longer.
+TOUCH_LASTS = 60.0
 # A create may be on its way for the whole response timeout; this much more is left for what clocks and queues add.
-GRACE = 5.0 + TOUCH_LASTS
+GRACE = 5.0
 # A cordoned server is retired when this many polls in a row found it empty.
 EMPTY_POLLS_TO_RETIRE = 2
 
@@ -49,7 +50,10 @@ class PollRules:
 
     @property
     def quiet_for(self) -> float:
-        """Seconds without a create, before the begin of a poll, after which an absent meeting is gone."""
+        """Seconds without a create, before the begin of a poll, after which an absent meeting is gone.
+
+        For one that was live, after the last create that was written down and TOUCH_LASTS.
+        """
         return self.response_timeout + GRACE
 
 
@@ -83,7 +87,7 @@ async def record_polls(
         if poll.meetings is not None:
             reported.add(server.id, poll.meetings)
             elapsed[server.id] = clock.monotonic() - poll.began
-    meetings = await polls.record_meetings(connection, elapsed, reported, quiet_for=rules.quiet_for)
+    meetings = await polls.record_meetings(connection, elapsed, reported, quiet_for=rules.quiet_for, touch_lasts=TOUCH_LASTS)
     reserved = _by_server(meetings.reserved)
     statuses = [_status(server, batch[server.id], reserved.get(server.id, []), rules, panic=panic) for server in locked]
     await polls.write_statuses(connection, statuses)

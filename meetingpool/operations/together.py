@@ -7,12 +7,17 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Generic, TypeVar
 
+from meetingpool.database.engine import DatabaseUnavailable
+from meetingpool.logs import get_logger
+
 Key = TypeVar("Key")
 Asked = TypeVar("Asked")
 Answered = TypeVar("Answered")
 
 # Seconds between two statements: what comes meanwhile goes together.
 PAUSE = 0.005
+
+log = get_logger()
 
 
 class Together(Generic[Key, Asked, Answered]):
@@ -59,11 +64,15 @@ class Together(Generic[Key, Asked, Answered]):
             for _, answer in wanted.values():
                 answer.cancel()
             raise
-        except Exception as error:  # noqa: BLE001
+        except DatabaseUnavailable as error:
             for _, answer in wanted.values():
                 if not answer.done():
                     answer.set_exception(error)
-        else:
-            for key, (_, answer) in wanted.items():
-                if not answer.done():
-                    answer.set_result(found.get(key))
+            return
+        except Exception:
+            # One of them may be what is wrong: each finds out for itself.
+            log.exception("not_asked_together", number=len(wanted))
+            found = {}
+        for key, (_, answer) in wanted.items():
+            if not answer.done():
+                answer.set_result(found.get(key))

@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 import asyncpg
 import pytest
 
-from meetingpool.database.creates import Attempt, Confirmation, Reservation, Said, reserve, touch
+from meetingpool.database.creates import Attempt, Confirmation, Reservation, Said, Wish, reserve, touch
 from meetingpool.database.engine import Database, DatabaseUnavailable, plain_url
 from meetingpool.database.meetings import find_meeting, set_state
 from meetingpool.database.polls import add_joins
@@ -41,7 +41,7 @@ GATED = f"""
 
 async def reserved(pool: RunningPool, *keys: MeetingKey) -> dict[MeetingKey, Attempt]:
     wanted = Reservation(server_id=ServerId(pool.fleet.servers[0].name), ceiling=float("inf"), expected=1.0)
-    return {key: await reserve(pool.database, wanted, key=key, said=Said(parameters={MARK: "1"})) for key in keys}
+    return {key: await reserve(pool.database, Wish(key=key, wanted=wanted, said=Said(parameters={MARK: "1"}))) for key in keys}
 
 
 async def session(pool: RunningPool) -> asyncpg.Connection:

@@ -25,6 +25,7 @@ SECONDS = 6.0
 RESPONSE_TIMEOUT = 0.6
 # So that meetings are forgotten within the time of a test; the longest latency of a create is well below.
 GRACE = 0.6
+TOUCH_LASTS = 0.3
 ROOMS = 24
 GATEWAYS = 3
 CLIENTS = 12
@@ -165,7 +166,7 @@ class Nemesis:
         for server in self.pool.fleet.servers:
             await self.pool.fleet.set_faults(server, NO_FAULTS)
             await self.pool.change_server(server, admin_state=AdminState.ENABLED)
-        await asyncio.sleep(RESPONSE_TIMEOUT + GRACE + 0.3)
+        await asyncio.sleep(RESPONSE_TIMEOUT + GRACE + TOUCH_LASTS + 0.3)
         # Twice: the first poll brings a server back, and what it does not list is given up.
         await self.pool.poll()
         await self.pool.poll()
@@ -196,8 +197,10 @@ class Nemesis:
 def shorten_grace(monkeypatch: pytest.MonkeyPatch) -> None:
     """In every module that goes by it."""
     for name, module in list(sys.modules.items()):
-        if name.startswith(("meetingpool.", "gateway.", "poller.")) and hasattr(module, "GRACE"):
-            monkeypatch.setattr(module, "GRACE", GRACE)
+        if name.startswith(("meetingpool.", "gateway.", "poller.")):
+            for constant, shortened in (("GRACE", GRACE), ("TOUCH_LASTS", TOUCH_LASTS)):
+                if hasattr(module, constant):
+                    monkeypatch.setattr(module, constant, shortened)
 
 
 async def everything_at_once(database_url: str, seed: int, seconds: float) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -79,6 +79,11 @@ def names(number: int) -> list[RecordId]:
     return [record_id_of("room", START_MS + each) for each in range(number)]
 
 
+def portions(record_ids: Sequence[RecordId], size: int) -> Iterator[Sequence[RecordId]]:
+    """However many there are in all, so many are under way at once."""
+    return (record_ids[first : first + size] for first in range(0, len(record_ids), size))
+
+
 async def test_no_format_is_lost_when_an_archive_comes_again_at_any_moment(library: Library) -> None:
     record_ids = names(effort(100))
     spool = library.spool.directory
@@ -89,8 +94,8 @@ async def test_no_format_is_lost_when_an_archive_comes_again_at_any_moment(libra
         deliver(spool, record_id, recording_archive(record_id, ["presentation", "video"]))
 
     async with workers(library):
-        for first in range(0, len(record_ids), TOGETHER):
-            await asyncio.gather(*(deliver_twice(record_id) for record_id in record_ids[first : first + TOGETHER]))
+        for some in portions(record_ids, TOGETHER):
+            await asyncio.gather(*map(deliver_twice, some))
             await until_done(library)
 
     assert {each.state for each in await library.imports()} == {ImportState.DONE}
@@ -102,11 +107,11 @@ async def test_no_format_is_lost_when_an_archive_comes_again_at_any_moment(libra
 
 async def test_each_archive_is_imported_by_one_of_many_workers(library: Library) -> None:
     record_ids = names(effort(100))
-    for record_id in record_ids:
-        deliver(library.spool.directory, record_id, recording_archive(record_id))
-
     async with workers(library, 8):
-        await until_done(library)
+        for some in portions(record_ids, 100):
+            for record_id in some:
+                deliver(library.spool.directory, record_id, recording_archive(record_id))
+            await until_done(library)
 
     done = await library.imports()
     assert sorted(record_id for each in done for record_id in each.record_ids) == sorted(record_ids)
@@ -154,10 +159,11 @@ async def test_changes_of_many_kinds_while_archives_come_end_with_the_last_one(l
         await change_recordings(library.database, [record_id], last[record_id])
 
     async with workers(library):
-        await asyncio.gather(*(change_often(record_id) for record_id in record_ids))
-        async with asyncio.timeout(60):
-            while not all([(await library.entry(record_id)).is_settled for record_id in record_ids]):
-                await asyncio.sleep(0.05)
+        for some in portions(record_ids, 10):
+            await asyncio.gather(*map(change_often, some))
+            async with asyncio.timeout(60):
+                while not all([(await library.entry(record_id)).is_settled for record_id in some]):
+                    await asyncio.sleep(0.05)
 
     for record_id in record_ids:
         assert {each.location for each in (await library.entry(record_id)).placed} == {wanted[last[record_id]]}

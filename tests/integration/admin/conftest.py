@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from admin.app import app
-from meetingpool.database.creates import Confirmation, Reservation, Said, confirm, reserve
+from meetingpool.database.creates import Confirmation, Reservation, Said, Wish, confirm, reserve
 from meetingpool.database.engine import Database
 from meetingpool.domain.meetings import DEFAULT_TENANT, MeetingKey
 from meetingpool.domain.servers import ServerId
@@ -75,7 +75,7 @@ def placed(pool: Fleet, database: Database) -> Placed:
     async def place(meeting_id: str, server_id: str, *, people: int = 0) -> SimulatedMeeting:
         meeting = pool.servers["ab".index(server_id)].create_meeting(meeting_id, people=people)
         wanted = Reservation(server_id=ServerId(server_id), ceiling=float("inf"), expected=1.0)
-        attempt = await reserve(database, wanted, key=MeetingKey(DEFAULT_TENANT, meeting_id), said=Said())
+        attempt = await reserve(database, Wish(key=MeetingKey(DEFAULT_TENANT, meeting_id), wanted=wanted, said=Said()))
         await confirm(database, Confirmation(attempt=attempt, internal_id=meeting.internal_id))
         return meeting
 

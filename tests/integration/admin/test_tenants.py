@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from admin.commands.arguments import complete_tenant_names
-from meetingpool.database.creates import Confirmation, Reservation, Said, confirm, reserve
+from meetingpool.database.creates import Confirmation, Reservation, Said, Wish, confirm, reserve
 from meetingpool.database.engine import Database
 from meetingpool.database.meetings import find_meeting, set_state
 from meetingpool.domain.meetings import MeetingKey, MeetingState
@@ -383,5 +383,5 @@ async def test_meetings_go_by_the_names_of_their_tenants(
 async def place(database: Database, meeting_id: str, *, tenant: str = "id-of-acme") -> None:
     """A live meeting of a tenant on server a."""
     wanted = Reservation(server_id=ServerId("a"), ceiling=float("inf"), expected=1.0)
-    attempt = await reserve(database, wanted, key=MeetingKey(tenant, meeting_id), said=Said())
+    attempt = await reserve(database, Wish(key=MeetingKey(tenant, meeting_id), wanted=wanted, said=Said()))
     await confirm(database, Confirmation(attempt=attempt, internal_id=f"internal id of {tenant} {meeting_id}"))

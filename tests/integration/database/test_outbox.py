@@ -3,7 +3,7 @@
 from collections import Counter
 
 from meetingpool.database import outbox
-from meetingpool.database.creates import Reservation, Said, reserve
+from meetingpool.database.creates import Reservation, Said, Wish, reserve
 from meetingpool.database.engine import Database
 from meetingpool.database.outbox import Due
 from meetingpool.database.placements import find_placement, purge_placements
@@ -121,7 +121,7 @@ async def test_a_placement_is_found_for_as_long_as_somebody_may_ask(database: Da
     generations = []
     for name in ("runs", "over", "recent"):
         said = Said(parameters={MARK: name}, callbacks={"analytics": f"http://{name}/"})
-        attempt = await reserve(database, wanted, key=MeetingKey(DEFAULT_TENANT, name), said=said)
+        attempt = await reserve(database, Wish(key=MeetingKey(DEFAULT_TENANT, name), wanted=wanted, said=said))
         generations.append(attempt.meeting.generation)
     await execute(database, "UPDATE placements SET placed_at = placed_at - interval '401 days' WHERE meeting_id <> 'recent'")
     await execute(database, "DELETE FROM meetings WHERE meeting_id <> 'runs'")

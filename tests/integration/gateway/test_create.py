@@ -202,7 +202,7 @@ async def test_a_meeting_that_ended_on_a_cordoned_server_is_created_elsewhere(da
         (holder,) = pool.holders("moves")
         await pool.change_server(holder, admin_state="cordoned")
         holder.meetings.clear()
-        await _age_attempts(pool, seconds=60)
+        await _age_attempts(pool, seconds=120)
         await asyncio.sleep(0.1)
         assert succeeded(await front_end.create("moves"))
         (new_holder,) = pool.holders("moves")

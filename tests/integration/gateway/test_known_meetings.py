@@ -208,4 +208,4 @@ async def test_joins_beyond_the_expected_people_count_before_the_next_poll(pool:
 
 async def _age_attempts(pool: RunningPool) -> None:
     async with pool.database.transaction() as connection:
-        await connection.execute("UPDATE meetings SET attempted_at = attempted_at - interval '1 minute'")
+        await connection.execute("UPDATE meetings SET attempted_at = attempted_at - interval '2 minutes'")

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 
+import pytest
+
 from meetingpool.bbb.client import Client
 from meetingpool.operations.poll_server import ServerPoller
 from meetingpool.operations.record_polls import GRACE, TOUCH_LASTS
@@ -142,9 +144,26 @@ async def test_a_repeat_that_was_not_written_is_not_lost_to_a_poll(pool: Running
     assert row.internal_id == holder.meetings["room"].internal_id
 
 
-def test_a_mapping_outlives_the_slowest_create_that_was_not_written() -> None:
-    slack_for_queues = 5.0
-    assert TOUCH_LASTS + slack_for_queues <= GRACE
+@pytest.mark.parametrize(
+    ("state", "written_ago", "is_kept"),
+    [
+        ("live", TOUCH_LASTS, True),
+        ("ending", TOUCH_LASTS, True),
+        ("live", TOUCH_LASTS + GRACE + 2, False),
+        ("unknown", TOUCH_LASTS, False),
+    ],
+)
+async def test_a_mapping_outlives_the_slowest_create_that_was_not_written(
+    pool: RunningPool, front_end: FrontEnd, state: str, written_ago: float, is_kept: bool
+) -> None:
+    """A meeting that was never live is repeated in writing only, and forgotten as much sooner."""
+    await front_end.create("room")
+    (holder,) = pool.holders("room")
+    holder.end(holder.meetings["room"])
+    age = "UPDATE meetings SET state = $1, attempted_at = now() - make_interval(secs => $2)"
+    await pool.database.statement(age, state, written_ago)
+    await pool.poll()
+    assert (await meeting_row(pool.database, "room") is not None) is is_kept
 
 
 async def test_a_repeat_after_the_server_was_given_up_is_written_and_refused(pool: RunningPool, front_end: FrontEnd) -> None:

@@ -212,4 +212,4 @@ async def test_a_poll_of_a_server_that_was_removed_is_ignored(pool: RunningPool)
 
 async def _age_attempts(pool: RunningPool) -> None:
     async with pool.database.transaction() as connection:
-        await connection.execute("UPDATE meetings SET attempted_at = attempted_at - interval '1 minute'")
+        await connection.execute("UPDATE meetings SET attempted_at = attempted_at - interval '2 minutes'")

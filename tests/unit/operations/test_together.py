@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
+from meetingpool.database.engine import DatabaseUnavailable
 from meetingpool.operations.together import PAUSE, Together
 
 
@@ -15,7 +16,7 @@ class Statements:
         self.alone: list[int] = []
         self.together: list[list[int]] = []
         self.held: set[int] = set()
-        self.fails = False
+        self.failure: Exception | None = None
         self.group = Together(self._ask_all, self._ask)
 
     async def ask(self, number: int) -> int:
@@ -28,8 +29,8 @@ class Statements:
     async def _ask_all(self, numbers: Sequence[int]) -> Mapping[int, int]:
         self.together.append(list(numbers))
         await asyncio.sleep(0)
-        if self.fails:
-            raise ConnectionError
+        if self.failure:
+            raise self.failure
         return {number: 2 * number for number in numbers if number not in self.held}
 
 
@@ -61,11 +62,17 @@ async def test_two_that_are_about_the_same_are_never_in_one_statement(statements
     assert (statements.alone, statements.together) == ([1, 2], [[2, 3]])
 
 
-async def test_a_failure_is_everybody_s(statements: Statements) -> None:
-    statements.fails = True
+async def test_when_the_database_is_away_everybody_is_told(statements: Statements) -> None:
+    statements.failure = DatabaseUnavailable()
     answers = await asyncio.gather(*map(statements.ask, (1, 2, 3)), return_exceptions=True)
     assert answers[0] == 2
-    assert [type(answer) for answer in answers[1:]] == [ConnectionError, ConnectionError]
+    assert [type(answer) for answer in answers[1:]] == [DatabaseUnavailable, DatabaseUnavailable]
+
+
+async def test_what_is_wrong_with_one_is_not_the_others(statements: Statements) -> None:
+    statements.failure = ValueError()
+    assert await asyncio.gather(*map(statements.ask, (1, 2, 3))) == [2, 4, 6]
+    assert (statements.alone, statements.together) == ([1, 2, 3], [[2, 3]])
 
 
 async def test_one_that_gives_up_takes_no_other_along(statements: Statements) -> None:
