@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import random
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -130,7 +129,6 @@ def _placer(
         client=client,
         pool=pool,
         clock=clock,
-        rng=random.Random(),  # noqa: S311
         response_timeout=settings.response_timeout,
         expected_users=float(settings.load_min_user_count),
         callback_key=key,

@@ -17,7 +17,6 @@ _SET_STATE = f"""
 """
 
 
-
 def unwritten(state: str, seconds: str) -> str:
     """The SQL of how long creates of a meeting may go unwritten after one that was: `seconds`, unless it was never live."""
     return f"CASE WHEN {state} IN ('reserving', 'unknown') THEN interval '0' ELSE make_interval(secs => {seconds}) END"

@@ -1,6 +1,5 @@
 """Which server gets a new meeting: the one with the least load among those that may have it."""
 
-import random
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
@@ -59,39 +58,29 @@ class Choice:
     ceiling: float
 
 
-def choose_server(
-    servers: Iterable[Server],
-    request: TagRequest,
-    *,
-    load_of: Callable[[Server], float],
-    avoid: Collection[ServerId] = (),
-    rng: random.Random,
-) -> Choice:
-    """The least loaded server that may take a new meeting; ties are drawn by `rng`.
+def choose_server(ranking: Iterable[tuple[Server, float]], request: TagRequest, *, avoid: Collection[ServerId] = ()) -> Choice:
+    """The first of the `ranking` that may have a new meeting as `request` says. What is ranked by which load: ranking.py.
 
     Servers in `avoid` are not considered. A tag that is asked for but not required falls back to untagged servers, or to those
     of the tenant. Raises NoServerWithTag or NoServerAvailable.
     """
-    open_servers = [server for server in servers if server.takes_new_meetings and server.id not in avoid]
-    candidates = list(filter(request.accepts, open_servers))
-    if not candidates and request.required:
+    choice = _first(ranking, request.accepts, avoid)
+    if choice is None and request.required:
         raise NoServerWithTag
-    if not candidates:
-        candidates = list(filter(request.accepts_instead, open_servers))
-    if not candidates:
+    choice = choice or _first(ranking, request.accepts_instead, avoid)
+    if choice is None:
         raise NoServerAvailable
-    return _least_loaded(candidates, load_of, rng)
+    return choice
+
+
+def _first(
+    ranking: Iterable[tuple[Server, float]], accepts: Callable[[Server], bool], avoid: Collection[ServerId]
+) -> Choice | None:
+    candidates = ((server, load) for server, load in ranking if server.id not in avoid and accepts(server))
+    for server, _ in candidates:
+        return Choice(server, next((load for _, load in candidates), float("inf")))
+    return None
 
 
 def _has_any(server: Server, tags: frozenset[str]) -> bool:
     return bool(tags & server.tags) or (UNTAGGED in tags and not server.tags)
-
-
-def _least_loaded(candidates: list[Server], load_of: Callable[[Server], float], rng: random.Random) -> Choice:
-    loads = [load_of(server) for server in candidates]
-    least = min(loads)
-    chosen = rng.choice([index for index, load in enumerate(loads) if load == least])
-    # What is left is the load of the others, which nobody needs in their order.
-    loads[chosen] = loads[-1]
-    loads.pop()
-    return Choice(candidates[chosen], min(loads, default=float("inf")))

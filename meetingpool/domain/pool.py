@@ -12,6 +12,7 @@ from hashlib import sha1
 
 from meetingpool.domain.meetings import Meeting, MeetingKey, MeetingState
 from meetingpool.domain.placement import Choice, NoServerAvailable, TagRequest, choose_server
+from meetingpool.domain.ranking import Ranking
 from meetingpool.domain.servers import AdminState, Health, Server, ServerId
 
 # So many meetings that are over are still known by their internal ids: what servers tell of them last comes late.
@@ -21,11 +22,13 @@ REMEMBERED = 2_000
 class Pool:
     """Servers and meetings by their keys. `load` here is the database's figure plus what this process adds to it.
 
-    `is_current`: whatever others commit is known here a moment later. False while the database is away.
+    `is_current`: whatever others commit is known here a moment later. False while the database is away. `rng` draws among servers
+    that carry the same.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, rng: random.Random | None = None) -> None:
         self.is_current = False
+        self._ranking = Ranking(rng or random.Random())  # noqa: S311
         self.servers: dict[ServerId, Server] = {}
         self.meetings: dict[MeetingKey, Meeting] = {}
         self._by_host_id: dict[tuple[ServerId, str], MeetingKey] = {}
@@ -40,26 +43,37 @@ class Pool:
     def load_of(self, server: Server) -> float:
         return server.load + self._promised.get(server.id, 0.0)
 
-    def choose(self, request: TagRequest, *, avoid: Collection[ServerId], rng: random.Random) -> Choice:
+    def choose(self, request: TagRequest, *, avoid: Collection[ServerId]) -> Choice:
         """The server for a new meeting. One that refused a connection lately is taken only when there is no other."""
         try:
-            return choose_server(self.servers.values(), request, load_of=self.load_of, avoid={*avoid, *self._refusing}, rng=rng)
+            return choose_server(self._ranking, request, avoid={*avoid, *self._refusing})
         except NoServerAvailable:
             if not self._refusing:
                 raise
-            return choose_server(self.servers.values(), request, load_of=self.load_of, avoid=avoid, rng=rng)
+            return choose_server(self._ranking, request, avoid=avoid)
 
     def promise(self, server_id: ServerId, load: float) -> None:
         """Counts `load` on a server until it is written to the database; a negative `load` takes the promise back."""
         self._promised[server_id] = self._promised.get(server_id, 0.0) + load
+        if server := self.servers.get(server_id):
+            self._ranking.put(server, self.load_of(server))
 
     def server_refused(self, server_id: ServerId) -> None:
         """A connection was refused: new meetings avoid the server until a poll reaches it."""
         self._refusing.add(server_id)
 
     def replace_servers(self, servers: Iterable[Server]) -> None:
-        self.servers = {server.id: server for server in servers}
+        gone = self.servers.keys()
+        self.servers = {}
+        for server in servers:
+            self._put_server(server)
+        for server_id in gone - self.servers.keys():
+            self._ranking.drop(server_id)
         self._refusing &= self.servers.keys()
+
+    def drop_server(self, server_id: ServerId) -> None:
+        self.servers.pop(server_id, None)
+        self._ranking.drop(server_id)
 
     def replace_meetings(self, meetings: Iterable[tuple[Meeting, str]]) -> None:
         """Takes the given meetings, each with its host id, for all there are."""
@@ -72,13 +86,13 @@ class Pool:
 
     def set_load(self, server_id: ServerId, load: float) -> None:
         if server := self.servers.get(server_id):
-            self.servers[server_id] = replace(server, load=load)
+            self._put_server(replace(server, load=load))
 
     def set_status(self, server_id: ServerId, *, load: float | None, health: Health, admin_state: AdminState) -> None:
         """What the poller wrote of a server; a failed poll says nothing of the load."""
         if server := self.servers.get(server_id):
             load = server.load if load is None else load
-            self.servers[server_id] = replace(server, load=load, health=health, admin_state=admin_state)
+            self._put_server(replace(server, load=load, health=health, admin_state=admin_state))
 
     def poll_reached(self, server_id: ServerId) -> None:
         self._refusing.discard(server_id)
@@ -137,6 +151,10 @@ class Pool:
         """The meeting that callers get into by the number `bridge`."""
         key = self._by_bridge.get(bridge)
         return self.meetings.get(key) if key else None
+
+    def _put_server(self, server: Server) -> None:
+        self.servers[server.id] = server
+        self._ranking.put(server, self.load_of(server))
 
     def _remember(self, meeting: Meeting, host_id: str) -> None:
         # BBB makes internal ids of the external one and the time, so the first part is known before the server has answered, and

@@ -70,7 +70,6 @@ class MeetingPlacer:
     client: Client
     pool: Pool
     clock: Clock
-    rng: random.Random
     response_timeout: float
     expected_users: float
     callback_key: bytes
@@ -270,7 +269,7 @@ class MeetingPlacer:
     async def _place(self, tags: TagRequest, avoid: set[ServerId], place: Place) -> Attempt:
         """Chooses a server and lets `place` write it; chooses again when the choice is out of date by then."""
         for rounds_left in reversed(range(PLACEMENT_ROUNDS)):
-            choice = self.pool.choose(tags, avoid=avoid, rng=self.rng)
+            choice = self.pool.choose(tags, avoid=avoid)
             try:
                 return await self._try_place(choice, place, float("inf") if not rounds_left else choice.ceiling)
             except Unplaced:
@@ -296,7 +295,7 @@ class MeetingPlacer:
         async with self.database.transaction() as connection:
             status = await server_status(connection, server_id)
         if status is None:
-            self.pool.servers.pop(server_id, None)
+            self.pool.drop_server(server_id)
             return
         load, health, admin_state = status
         self.pool.set_status(server_id, load=load, health=health, admin_state=admin_state)

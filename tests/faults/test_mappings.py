@@ -1,7 +1,6 @@
 """What may not become of a mapping, whatever is late, repeated or overtaken."""
 
 import asyncio
-from dataclasses import replace
 
 import asyncpg
 
@@ -227,7 +226,7 @@ async def test_a_view_that_still_says_dead_does_not_move_a_meeting_off_a_server_
     view = x.gateway.view
     view._held_back = []  # noqa: SLF001 news are late from now on
     server = view.pool.servers[ServerId(holder.name)]
-    view.pool.servers[server.id] = replace(server, health=Health.DEAD)
+    view.pool.set_status(server.id, load=None, health=Health.DEAD, admin_state=server.admin_state)
     await pool.fleet.set_faults(holder, Faults(hang=True, calls=frozenset({"getMeetingInfo"})))
     await x.create("back")
     assert pool.holders("back") == [holder]

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from meetingpool.domain.placement import Choice, NoServerAvailable, NoServerWithTag, TagRequest, choose_server
 from meetingpool.domain.pool import Pool
+from meetingpool.domain.ranking import Ranking
 from meetingpool.domain.servers import AdminState, Health, Server, ServerId
 
 TAGS = ["gpu", "eu", "exam"]
@@ -54,6 +55,40 @@ def eligible(servers: list[Server], request: TagRequest, avoid: frozenset[Server
     return wanted or ([] if request.required else untagged)
 
 
+def ranked(servers: list[Server], rng: Random) -> Ranking:
+    ranking = Ranking(rng)
+    for server in servers:
+        ranking.put(server, server.load)
+    return ranking
+
+
+@given(
+    changes=st.lists(
+        st.tuples(st.integers(0, 5), st.sampled_from([0.0, 1.0, 2.5, 40.0]), st.sampled_from(["enabled", "cordoned", "gone"]))
+    ),
+    seed=st.integers(0, 99),
+)
+def test_a_ranking_that_was_changed_is_as_one_that_was_made_anew(changes: list[tuple[int, float, str]], seed: int) -> None:
+    ranking, known = Ranking(Random(seed)), dict[int, float]()
+    for number, load, state in changes:
+        known.pop(number, None)
+        if state == "gone":
+            ranking.drop(ServerId(f"s{number}"))
+            continue
+        ranking.put(open_server(number, AdminState(state)), load)
+        if state == "enabled":
+            known[number] = load
+
+    assert {server.id: load for server, load in ranking} == {f"s{number}": load for number, load in known.items()}
+    assert [load for _, load in ranking] == sorted(known.values())
+
+
+def open_server(number: int, admin_state: AdminState = AdminState.ENABLED) -> Server:
+    return Server(
+        id=ServerId(f"s{number}"), url="https://bbb.example/", secret="secret", admin_state=admin_state, health=Health.ONLINE
+    )
+
+
 def chosen_or_refused(choose: Callable[[], Choice]) -> Choice | NoServerAvailable:
     try:
         return choose()
@@ -67,9 +102,7 @@ def test_least_loaded_of_those_that_may_is_chosen(
 ) -> None:
     candidates = eligible(servers, request, avoid)
 
-    choice = chosen_or_refused(
-        lambda: choose_server(servers, request, load_of=lambda server: server.load, avoid=avoid, rng=Random(seed))
-    )
+    choice = chosen_or_refused(lambda: choose_server([*ranked(servers, Random(seed))], request, avoid=avoid))
 
     if isinstance(choice, NoServerAvailable):
         assert candidates == []
@@ -85,13 +118,13 @@ def test_least_loaded_of_those_that_may_is_chosen(
 def test_server_that_refused_is_chosen_only_when_no_other_may_be(
     servers: list[Server], request: TagRequest, refusing: frozenset[ServerId], seed: int
 ) -> None:
-    pool = Pool()
+    pool = Pool(Random(seed))
     pool.replace_servers(servers)
     for server_id in refusing:
         pool.server_refused(server_id)
     best = eligible(servers, request, refusing) or eligible(servers, request, frozenset())
 
-    choice = chosen_or_refused(lambda: pool.choose(request, avoid=(), rng=Random(seed)))
+    choice = chosen_or_refused(lambda: pool.choose(request, avoid=()))
 
     if isinstance(choice, NoServerAvailable):
         assert best == []
@@ -101,19 +134,10 @@ def test_server_that_refused_is_chosen_only_when_no_other_may_be(
 
 @given(meetings=st.integers(0, 200), count=st.integers(1, 8), seed=st.integers(0, 99))
 def test_promised_meetings_never_differ_by_more_than_one_between_equal_servers(meetings: int, count: int, seed: int) -> None:
-    pool, rng = Pool(), Random(seed)
-    pool.replace_servers(
-        Server(
-            id=ServerId(f"s{number}"),
-            url="https://bbb.example/",
-            secret="secret",
-            admin_state=AdminState.ENABLED,
-            health=Health.ONLINE,
-        )
-        for number in range(count)
-    )
+    pool = Pool(Random(seed))
+    pool.replace_servers(map(open_server, range(count)))
     for _ in range(meetings):
-        pool.promise(pool.choose(TagRequest(), avoid=(), rng=rng).server.id, 15)
+        pool.promise(pool.choose(TagRequest(), avoid=()).server.id, 15)
 
     loads = [pool.load_of(server) for server in pool.servers.values()]
     assert max(loads) - min(loads) <= 15

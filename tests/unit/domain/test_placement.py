@@ -3,6 +3,7 @@ from random import Random
 import pytest
 
 from meetingpool.domain.placement import Choice, NoServerAvailable, NoServerWithTag, TagRequest, choose_server
+from meetingpool.domain.ranking import Ranking
 from meetingpool.domain.servers import AdminState, Health, Server, ServerId
 
 ANY = TagRequest()
@@ -23,9 +24,14 @@ def server(
 
 
 def choose(servers: list[Server], request: TagRequest = ANY, *, avoid: tuple[str, ...] = (), seed: int = 1) -> Choice:
-    return choose_server(
-        servers, request, load_of=lambda server: server.load, avoid=[ServerId(name) for name in avoid], rng=Random(seed)
-    )
+    return choose_server(ranked(servers, seed), request, avoid=[ServerId(name) for name in avoid])
+
+
+def ranked(servers: list[Server], seed: int = 1) -> Ranking:
+    ranking = Ranking(Random(seed))
+    for each in servers:
+        ranking.put(each, each.load)
+    return ranking
 
 
 def chosen(servers: list[Server], tags: str | None = None, *, avoid: tuple[str, ...] = ()) -> str:
@@ -37,9 +43,10 @@ def test_least_loaded_server_is_chosen() -> None:
 
 
 def test_load_is_what_the_caller_says_it_is() -> None:
-    choice = choose_server([server("a", 1), server("b", 2)], ANY, load_of=lambda each: -each.load, rng=Random(1))
+    ranking = ranked([server("a", 1), server("b", 2)])
+    ranking.put(server("a", 1), 3)
 
-    assert choice.server.id == "b"
+    assert choose_server(ranking, ANY).server.id == "b"
 
 
 @pytest.mark.parametrize("admin_state", [AdminState.CORDONED, AdminState.DISABLED])
