@@ -41,3 +41,4 @@ bench: setup
 
 reference: setup
 	$(BIN)/python -m admin.reference
+	$(BIN)/python -m gateway.management_api.page

@@ -8,7 +8,25 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from admin.commands import callbacks, database, meetings, poll, processes, recordings, servers, status, tenants
+from admin.commands import (
+    alerts,
+    audit,
+    callbacks,
+    check,
+    database,
+    doctor,
+    keys,
+    meetings,
+    poll,
+    processes,
+    rake,
+    recordings,
+    servers,
+    status,
+    tenants,
+    tokens,
+    usage,
+)
 from admin.commands.arguments import DEFAULT_INTERVAL
 from admin.refusals import is_expected, sentence_of
 
@@ -31,6 +49,9 @@ class RefusingGroup(TyperGroup):
 
 def with_default_interval(arguments: list[str]) -> list[str]:
     """`--watch` may stand alone, which the parser has no notion of: it then means every two seconds."""
+    if arguments[:1] == ["check"]:
+        # There -w is a threshold, as in all plugins of monitoring systems.
+        return arguments
     completed: list[str] = []
     for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
         completed.append(argument)
@@ -52,13 +73,22 @@ app.add_typer(meetings.app, name="meetings")
 app.add_typer(recordings.app, name="recordings")
 app.add_typer(tenants.app, name="tenants")
 app.add_typer(callbacks.app, name="callbacks")
+app.add_typer(alerts.app, name="alerts")
 app.add_typer(poll.app, name="poll")
 app.add_typer(database.app, name="db")
+app.add_typer(keys.app, name="keys")
+app.add_typer(tokens.app, name="tokens")
+app.add_typer(audit.app, name="audit")
 app.command("status")(status.show)
+app.command("check", cls=check.Plugin)(check.check)
+app.command("doctor")(doctor.doctor)
+app.command("rake")(rake.rake)
+app.command("usage")(usage.show)
 app.command("up")(processes.up)
 app.command("gateway")(processes.gateway)
 app.command("poller")(processes.poller)
 app.command("demo")(processes.demo)
+app.command("simulator", context_settings=processes.PASSED_ON)(processes.simulator)
 
 
 def main() -> None:

@@ -1,20 +1,17 @@
 """What `callbacks list` and `retry` do."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from admin.connection import changing
 from admin.output import Column, Listing, iso_time
 from admin.server_changes import tell
-from admin.tenants import tenant_names
 from meetingpool.database.engine import Database
-from meetingpool.database.outbox import Kept, list_kept
+from meetingpool.database.outbox import list_kept
 from meetingpool.domain.announcements import AnnouncementState
 from meetingpool.operations import retry_callbacks as retrying
 from meetingpool.operations.change_tenant import tenant_id_of
+from meetingpool.operations.records import CallbackRecord, callback_record, names_of, tenant_names
 
-# Scripts rely on these names.
-NAMES = ("id", "tenant", "meeting", "kind", "host", "state", "attempts", "next_attempt", "last_error")
 _COLUMNS = [
     Column("ID", lambda callback: callback["id"], is_number=True),
     Column("TENANT", lambda callback: callback["tenant"], can_be_spared=True),
@@ -37,8 +34,8 @@ async def list_callbacks(
         kept = await list_kept(connection, state, await tenant_id_of(connection, tenant))
         tenants = await tenant_names(connection)
     return Listing(
-        names=NAMES + ("url",) * show_urls,
-        records=[record_of(callback, tenants) | ({"url": callback.url} if show_urls else {}) for callback in kept],
+        names=names_of(CallbackRecord) + ("url",) * show_urls,
+        records=[callback_record(callback, tenants, show_url=show_urls) for callback in kept],
         columns=_COLUMNS + [_URL_COLUMN] * show_urls,
         when_empty="No callbacks are kept",
     )
@@ -53,18 +50,3 @@ async def retry_callbacks(database: Database, ids: Sequence[int], *, everything:
         tell(f"Callback {callback.id} ({callback.kind}, to {callback.host}) is tried {when}", dry_run=dry_run)
     if not wanted:
         tell("No callback waits or was given up", dry_run=dry_run)
-
-
-def record_of(callback: Kept, tenants: Mapping[str, str]) -> dict[str, Any]:
-    """The callback under the stable names; its tenant as in `tenants`, the names by ids, where it is there."""
-    return {
-        "id": callback.id,
-        "tenant": tenants.get(callback.tenant, callback.tenant),
-        "meeting": callback.meeting_id,
-        "kind": callback.kind,
-        "host": callback.host,
-        "state": callback.state.value,
-        "attempts": callback.attempts,
-        "next_attempt": callback.next_attempt_at if callback.state is AnnouncementState.PENDING else None,
-        "last_error": callback.last_error,
-    }

@@ -13,10 +13,13 @@ from typing import TypeVar
 from meetingpool.database.embedded import acquire_embedded
 from meetingpool.database.engine import Database
 from meetingpool.database.migrate import upgrade
-from meetingpool.database.revision import WrongRevision, current_revision, require_revision
+from meetingpool.database.revision import current_revision, require_revision
+from meetingpool.database.sealed_secrets import require_keys
 from meetingpool.domain.audit import Actor, ActorKind
 from meetingpool.operations import changes
 from meetingpool.operations.changes import Change
+from meetingpool.operations.rotate_keys import seal_clear_secrets
+from meetingpool.secret_keys import generated_key_file, keyring_of
 from meetingpool.settings import Settings, read_settings
 
 T = TypeVar("T")
@@ -25,7 +28,10 @@ _STOPPING = (signal.SIGINT, signal.SIGTERM)
 
 
 def with_database(work: Callable[[Database, Settings], Awaitable[T]]) -> T:
-    """What `work` returns, done on a database of the right revision. Raises DatabaseUnavailable or WrongRevision."""
+    """What `work` returns, done on a database of the right revision, whose secrets there are keys for.
+
+    Raises DatabaseUnavailable, SecretsUnreadable or WrongRevision.
+    """
     settings = read_settings()
     with database_url(settings) as url:
         return asyncio.run(_work_on(url, settings, work))
@@ -45,8 +51,11 @@ def database_url(settings: Settings) -> Iterator[str]:
         yield embedded.url
 
 
-async def upgrade_schema(url: str) -> None:
-    """Brings the database to the needed revision. Raises DatabaseUnavailable, or WrongRevision when it is of a newer version."""
+async def upgrade_schema(url: str, settings: Settings) -> None:
+    """Brings the database to the needed revision, and encrypts the secrets that earlier versions kept clear.
+
+    Raises DatabaseUnavailable, SecretsUnreadable, or WrongRevision when the database is of a newer version.
+    """
     database = Database(url, name="upgrade", pool_size=1)
     try:
         await current_revision(database)
@@ -54,6 +63,13 @@ async def upgrade_schema(url: str) -> None:
         await require_revision(database)
     finally:
         await database.close()
+    await seal_clear_secrets(url, settings)
+
+
+def tell_where_the_key_is(settings: Settings) -> None:
+    """Nothing is said when the settings give the key: whoever set it knows."""
+    if path := generated_key_file(settings):
+        print(f"The key for the secrets in the database is in {path}: keep a copy of it, apart from the database", flush=True)
 
 
 def end_by_sigterm() -> None:
@@ -67,6 +83,12 @@ def changing(database: Database, *, dry_run: bool) -> AbstractAsyncContextManage
     return changes.changing(database, this_account(), dry_run=dry_run)
 
 
+async def note_shown(database: Database, action: str, subject: str, *, tenant: str | None = None) -> None:
+    """Keeps in the audit that this command shows secrets of `subject`."""
+    async with changing(database, dry_run=False) as change:
+        await change.note(action, subject, tenant=tenant)
+
+
 def this_account() -> Actor:
     """Who runs this command. Under sudo, who called it."""
     user = os.environ.get("SUDO_USER") or pwd.getpwuid(os.getuid()).pw_name
@@ -74,22 +96,27 @@ def this_account() -> Actor:
 
 
 async def _work_on(url: str, settings: Settings, work: Callable[[Database, Settings], Awaitable[T]]) -> T:
-    database = Database(url, name="command", pool_size=2)
+    await _prepare_embedded(url, settings)
+    database = Database(url, name="command", pool_size=2, keyring=keyring_of(settings))
     try:
-        await _require_schema(database, settings)
+        await require_revision(database)
+        await require_keys(database)
         return await work(database, settings)
     finally:
         await database.close()
 
 
-async def _require_schema(database: Database, settings: Settings) -> None:
+async def _prepare_embedded(url: str, settings: Settings) -> None:
+    """Gives an embedded database that is new its schema: nobody else can have meant to."""
+    if settings.database_url:
+        return
+    database = Database(url, name="command", pool_size=1)
     try:
-        await require_revision(database)
-    except WrongRevision:
-        # Nobody else can have meant to prepare an embedded database that is new.
-        if settings.database_url or await current_revision(database):
-            raise
-        await upgrade(database.url)
+        is_new = await current_revision(database) is None
+    finally:
+        await database.close()
+    if is_new:
+        await upgrade_schema(url, settings)
 
 
 @contextmanager

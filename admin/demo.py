@@ -13,6 +13,7 @@ import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +32,12 @@ from meetingpool.clock import SystemClock
 from meetingpool.database.engine import Database
 from meetingpool.database.meetings import forget_all_on
 from meetingpool.database.servers import all_servers, delete_server
+from meetingpool.domain.access import Role
 from meetingpool.logs import configure_logs
 from meetingpool.operations.add_server import add_server, enable_reached, new_server, require_reached
+from meetingpool.operations.api_tokens import create_token
 from meetingpool.operations.poll_rules import poll_rules
+from meetingpool.secret_keys import keyring_of
 from meetingpool.settings import Settings, read_settings, with_secret
 
 SERVERS = 3
@@ -43,6 +47,7 @@ LOOK_EVERY = 0.1
 RECORDING_DELAY = 10.0
 LOOPBACK = ("127.0.0.0/8", "::1", "localhost")
 START_TIMEOUT = 60.0
+TOKEN_LASTS = timedelta(days=1)
 
 
 def run_demo() -> None:
@@ -53,7 +58,7 @@ def run_demo() -> None:
     logs.mkdir(parents=True, exist_ok=True)
     end_by_sigterm()
     with until_interrupted(), _alone_in(settings.data_dir), _own_logs(settings, logs), database_url(settings) as url:
-        asyncio.run(upgrade_schema(url))
+        asyncio.run(upgrade_schema(url, settings))
         asyncio.run(Demo(settings, url, logs).run())
 
 
@@ -84,7 +89,7 @@ class Demo:
 
     async def run(self) -> None:
         stop = stop_signal()
-        database = Database(self._url, name="demo", pool_size=2)
+        database = Database(self._url, name="demo", pool_size=2, keyring=keyring_of(self._settings))
         try:
             await forget_everything(database)
             async with supervised() as supervisor:
@@ -93,7 +98,8 @@ class Demo:
                     await _first_of(begun, stop)
                     if begun.done():
                         await begun
-                        print(introduction(self._settings, self._logs), flush=True)
+                        token = await token_of_today(database)
+                        print(introduction(self._settings, self._logs, token), flush=True)
                         await keep_showing(database, stop)
                 finally:
                     begun.cancel()
@@ -136,6 +142,8 @@ class Demo:
             "MEETINGPOOL_RECORDING_UNPUBLISH_DIR": str(self._settings.unpublish_dir),
             "MEETINGPOOL_RECORDING_IMPORT_POLL_INTERVAL": str(POLL_INTERVAL),
             "MEETINGPOOL_RECORDING_SETTLE_TIME": "1",
+            # The first minutes are what somebody looks at.
+            "MEETINGPOOL_SERVER_HISTORY_INTERVAL": "10",
             # A front end that is tried out on this machine too.
             "MEETINGPOOL_CALLBACK_ALLOW": ",".join([*self._settings.callback_allow, *LOOPBACK]),
         }
@@ -176,16 +184,31 @@ class Demo:
         return api_url(self._settings, loopback.get(self._settings.bind, self._settings.bind))
 
 
-def introduction(settings: Settings, logs: Path) -> str:
+async def token_of_today(database: Database) -> str:
+    """A token to sign in to the dashboard with, until tomorrow."""
+    now = datetime.now(UTC)
+    name = f"demo {now:%Y-%m-%d %H:%M:%S}"
+    async with changing(database, dry_run=False) as change:
+        return (await create_token(change, name, Role.ADMIN, expires_at=now + TOKEN_LASTS)).plain
+
+
+def introduction(settings: Settings, logs: Path, token: str) -> str:
     """What a newcomer is told."""
     url, secret = api_url(settings), settings.secrets[0]
+    dashboard = url.removesuffix("/bigbluebutton/api") + "/dashboard"
     return "\n".join(
         [
             "",
             "Meetingpool runs, with three simulated servers and people who come and go.",
             "",
-            f"  API     {url}",
-            f"  secret  {secret}",
+            f"  API        {url}",
+            f"  secret     {secret}",
+            f"  dashboard  {dashboard}",
+            "",
+            "Open the dashboard, signed in, by this link:",
+            "",
+            # Behind the # it stays in the browser, which signs in with it.
+            f"  {dashboard}#{token}",
             "",
             "Greenlight finds it with these two lines:",
             "",

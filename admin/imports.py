@@ -10,13 +10,11 @@ from admin.recordings import size
 from admin.server_changes import tell
 from meetingpool.database import imports
 from meetingpool.database.engine import Database
-from meetingpool.database.imports import Import, ImportState
+from meetingpool.database.imports import ImportState
 from meetingpool.operations import quarantine
-from meetingpool.operations.quarantine import path_of
+from meetingpool.operations.recording_records import ImportRecord, RefusedRecord, import_record, refused_record
+from meetingpool.operations.records import names_of
 
-# Of archives on their way, and of refused ones. Scripts rely on these names.
-NAMES = ("id", "archive", "state", "bytes", "bytes_done", "files_done", "attempts", "reason", "detail", "next_attempt")
-REFUSED_NAMES = ("id", "archive", "reason", "detail", "record_ids", "bytes", "since", "path")
 _COLUMNS = [
     Column("ID", lambda row: row["id"], is_number=True),
     Column("ARCHIVE", lambda row: row["archive"]),
@@ -50,15 +48,16 @@ async def list_importing(database: Database) -> Listing:
     """Archives that wait or are being imported, the oldest first."""
     async with database.transaction() as connection:
         found = await imports.list_imports(connection, [ImportState.WAITING, ImportState.WORKING])
-    return Listing(names=NAMES, records=[_record(each) for each in found], columns=_COLUMNS, when_empty="Nothing is imported now")
+    records = [import_record(each) for each in found]
+    return Listing(names=names_of(ImportRecord), records=records, columns=_COLUMNS, when_empty="Nothing is imported now")
 
 
 async def list_quarantine(database: Database) -> Listing:
     """Refused archives, the oldest first."""
     async with database.transaction() as connection:
         found = await imports.list_imports(connection, [ImportState.QUARANTINED])
-    records = [_refused_record(each) for each in found]
-    return Listing(names=REFUSED_NAMES, records=records, columns=_REFUSED_COLUMNS, when_empty="No archive was refused")
+    records = [refused_record(each) for each in found]
+    return Listing(names=names_of(RefusedRecord), records=records, columns=_REFUSED_COLUMNS, when_empty="No archive was refused")
 
 
 async def retry_quarantined(database: Database, ids: Sequence[int], options: RetryOptions) -> None:
@@ -79,34 +78,6 @@ async def remove_quarantined(database: Database, ids: Sequence[int], *, dry_run:
         if not dry_run:
             await quarantine.remove_quarantined(database, this_account(), each)
         tell(f"Archive {each.id} ({each.name}) is removed", dry_run=dry_run)
-
-
-def _record(each: Import) -> dict[str, Any]:
-    return {
-        "id": each.id,
-        "archive": each.name,
-        "state": each.state,
-        "bytes": each.size,
-        "bytes_done": each.bytes_done,
-        "files_done": each.files_done,
-        "attempts": each.attempts,
-        "reason": each.reason,
-        "detail": each.detail,
-        "next_attempt": each.next_attempt_at if each.state is ImportState.WAITING else None,
-    }
-
-
-def _refused_record(each: Import) -> dict[str, Any]:
-    return {
-        "id": each.id,
-        "archive": each.name,
-        "reason": each.reason,
-        "detail": each.detail,
-        "record_ids": list(each.record_ids),
-        "bytes": each.size,
-        "since": each.finished_at,
-        "path": str(path_of(each)),
-    }
 
 
 def _share(row: Mapping[str, Any]) -> str:

@@ -1,9 +1,8 @@
 """What `meetings list`, `show` and `end` do."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import typer
 
@@ -12,22 +11,18 @@ from admin.connection import this_account
 from admin.output import Column, Listing, iso_time, write_record
 from admin.refusals import Refused
 from admin.server_changes import tell
-from admin.tenants import tenant_names
 from meetingpool.bbb.client import Client
-from meetingpool.bbb.errors import ServerFailure
-from meetingpool.bbb.meetings import read_number
 from meetingpool.clock import SystemClock
 from meetingpool.database.engine import Database
 from meetingpool.database.servers import all_servers
-from meetingpool.domain.meetings import Meeting, MeetingKey, host_id_of
-from meetingpool.domain.servers import Server
+from meetingpool.domain.meetings import MeetingKey
 from meetingpool.operations import end_meetings as ending
 from meetingpool.operations.find_meetings import meetings_named, meetings_of
 from meetingpool.operations.find_server import server_named
+from meetingpool.operations.meeting_details import meeting_details
+from meetingpool.operations.records import MeetingRecord, meeting_record, names_of, tenant_names
 from meetingpool.settings import Settings
 
-# Scripts rely on these names.
-NAMES = ("id", "tenant", "server", "state", "users", "created_at")
 _COLUMNS = [
     Column("ID", lambda meeting: meeting["id"]),
     Column("TENANT", lambda meeting: meeting["tenant"]),
@@ -52,8 +47,8 @@ async def list_meetings(database: Database, server: str | None, tenant: str | No
         on = (await server_named(connection, server)).id if server else None
         meetings, tenants = await meetings_of(connection, tenant), await tenant_names(connection)
     return Listing(
-        names=NAMES,
-        records=[record_of(meeting, tenants) for meeting in meetings if on is None or meeting.server_id == on],
+        names=names_of(MeetingRecord),
+        records=[meeting_record(meeting, tenants) for meeting in meetings if on is None or meeting.server_id == on],
         columns=_COLUMNS,
         when_empty="No meetings run",
     )
@@ -66,9 +61,8 @@ async def show_meeting(database: Database, settings: Settings, meeting_id: str, 
         servers = {server.id: server for server in await all_servers(connection)}
         tenants = await tenant_names(connection)
     async with Client(connect_timeout=settings.connect_timeout) as client:
-        live = await _ask(client, servers[meeting.server_id], meeting, settings.response_timeout)
-    own = {"internal_id": meeting.internal_id, "generation": meeting.generation}
-    write_record(record_of(meeting, tenants) | own | live, style)
+        details = await meeting_details(client, servers[meeting.server_id], meeting, tenants, settings.response_timeout)
+    write_record(details, style)
 
 
 async def end_meetings(database: Database, settings: Settings, meeting_ids: Sequence[str], options: EndOptions) -> None:
@@ -92,42 +86,3 @@ async def end_meetings(database: Database, settings: Settings, meeting_ids: Sequ
             f"{len(not_ended)} of {len(meetings)} meetings are not ended: try again, or give up their server with "
             "`meetingpool servers panic`"
         )
-
-
-def record_of(meeting: Meeting, tenants: Mapping[str, str]) -> dict[str, Any]:
-    """The meeting under the stable names; its tenant as in `tenants`, the names by ids, where it is there."""
-    return {
-        "id": meeting.key.meeting_id,
-        "tenant": tenants.get(meeting.key.tenant, meeting.key.tenant),
-        "server": meeting.server_id,
-        "state": meeting.state.value,
-        "users": meeting.users,
-        "created_at": meeting.created_at,
-    }
-
-
-async def _ask(client: Client, server: Server, meeting: Meeting, deadline: float) -> dict[str, Any]:
-    """What the server says of a meeting, or why it says nothing."""
-    host_id = [("meetingID", host_id_of(meeting.key))]
-    try:
-        info = await client.call(server.url, server.secret, "getMeetingInfo", host_id, deadline=deadline)
-    except ServerFailure as error:
-        return {"server_says": str(error)}
-    if not info.succeeded:
-        return {"server_says": info.message_key}
-    return {ours: read(info.text(theirs)) for ours, (theirs, read) in _LIVE.items()}
-
-
-def _is_true(text: str) -> bool:
-    return text == "true"
-
-
-# What is shown of the server's answer, nothing that lets anybody in: our name, BBB's, and how to read it.
-_LIVE: dict[str, tuple[str, Callable[[str], Any]]] = {
-    "name": ("meetingName", str),
-    "running": ("running", _is_true),
-    "recording": ("recording", _is_true),
-    "participants": ("participantCount", read_number),
-    "moderators": ("moderatorCount", read_number),
-    "create_time": ("createTime", read_number),
-}

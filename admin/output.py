@@ -8,8 +8,7 @@ import sys
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from enum import StrEnum
+from datetime import datetime
 from typing import Any
 
 import yaml
@@ -21,6 +20,8 @@ from rich.text import Text
 
 from admin.commands.arguments import Format
 from meetingpool.database.engine import DatabaseUnavailable
+from meetingpool.operations.records import iso_time as iso_time
+from meetingpool.operations.records import plain as plain
 
 Record = Mapping[str, Any]
 # Wider than any table: what is not a terminal gets whole lines.
@@ -120,21 +121,6 @@ def as_text(names: Sequence[str], records: Sequence[dict[str, Any]], style: Form
             return ("---\n" if is_one_of_many else "") + _as_yaml(records)
         case _:
             return _as_csv(names, records)
-
-
-def plain(record: Record) -> dict[str, Any]:
-    """The record with values that JSON knows: states as words, times in ISO 8601 and UTC."""
-    return {name: _plain_value(value) for name, value in record.items()}
-
-
-def _plain_value(value: object) -> object:
-    if isinstance(value, datetime):
-        return iso_time(value)
-    return str(value) if isinstance(value, StrEnum) else value
-
-
-def iso_time(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def ago(moment: datetime | None, now: float) -> str:

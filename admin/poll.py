@@ -1,8 +1,7 @@
 """What `poll once` does."""
 
-import asyncio
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from admin.commands.arguments import Format
 from admin.output import Column, Listing, write
@@ -14,12 +13,12 @@ from meetingpool.database.servers import all_servers
 from meetingpool.domain.health import half_of_the_pool_fails
 from meetingpool.domain.servers import AdminState, Server, ServerId
 from meetingpool.operations.find_server import server_named
+from meetingpool.operations.poll_now import PollRecord, poll_now, poll_record
 from meetingpool.operations.poll_rules import poll_rules
-from meetingpool.operations.poll_server import ServerPoller
 from meetingpool.operations.record_polls import Poll, record_polls
+from meetingpool.operations.records import names_of
 from meetingpool.settings import Settings
 
-NAMES = ("id", "url", "reached", "error", "health", "meetings", "users", "bbb_version")
 _COLUMNS = [
     Column("ID", lambda seen: seen["id"]),
     Column("URL", lambda seen: seen["url"]),
@@ -32,22 +31,35 @@ _COLUMNS = [
 ]
 
 
+@dataclass(frozen=True, slots=True)
+class Polled:
+    """Servers as they are after their polls, and the polls."""
+
+    servers: Mapping[ServerId, Server]
+    polls: Mapping[ServerId, Poll]
+
+
 async def poll_once(database: Database, settings: Settings, names: Sequence[str], style: Format) -> None:
-    """Polls servers at the same time, records what was seen and prints it. Raises Refused when a poll failed."""
+    """Polls servers and prints what was seen. Raises Refused when a poll failed."""
+    polled = await poll_servers(database, settings, names)
+    records = [poll_record(server, polled.polls[server_id]) for server_id, server in polled.servers.items()]
+    write(Listing(names=names_of(PollRecord), records=records, columns=_COLUMNS, when_empty="No servers are configured"), style)
+    if failed := [poll.server_id for poll in polled.polls.values() if poll.meetings is None]:
+        raise Refused(f"{len(failed)} of {len(polled.polls)} servers could not be polled, see their reasons: {', '.join(failed)}")
+
+
+async def poll_servers(database: Database, settings: Settings, names: Sequence[str]) -> Polled:
+    """Polls servers at the same time, all of them without `names`, and records what was seen. Raises NoSuchServer."""
     servers = await _chosen(database, names)
     clock = SystemClock()
     async with Client(connect_timeout=settings.connect_timeout) as client:
-        poller = ServerPoller(client, clock, deadline=settings.response_timeout)
-        polls = dict(zip(servers, await asyncio.gather(*(poller.poll(server) for server in servers.values())), strict=True))
+        polls = await poll_now(client, clock, settings, list(servers.values()))
     in_use = [server.id for server in servers.values() if server.admin_state is not AdminState.DISABLED]
     panic = half_of_the_pool_fails(polls[server_id].meetings is not None for server_id in in_use)
     async with database.transaction() as connection:
         await record_polls(connection, polls, poll_rules(settings), clock, panic=panic)
         now = {server.id: server for server in await all_servers(connection)}
-    records = [_record(now.get(server_id, server), polls[server_id]) for server_id, server in servers.items()]
-    write(Listing(names=NAMES, records=records, columns=_COLUMNS, when_empty="No servers are configured"), style)
-    if failed := [poll.server_id for poll in polls.values() if poll.meetings is None]:
-        raise Refused(f"{len(failed)} of {len(polls)} servers could not be polled, see their reasons: {', '.join(failed)}")
+    return Polled({server_id: now.get(server_id, server) for server_id, server in servers.items()}, polls)
 
 
 async def _chosen(database: Database, names: Sequence[str]) -> dict[ServerId, Server]:
@@ -57,17 +69,3 @@ async def _chosen(database: Database, names: Sequence[str]) -> dict[ServerId, Se
         else:
             servers = await all_servers(connection)
     return {server.id: server for server in servers}
-
-
-def _record(server: Server, poll: Poll) -> dict[str, Any]:
-    reached = poll.meetings is not None
-    return {
-        "id": server.id,
-        "url": server.url,
-        "reached": reached,
-        "error": poll.error or None,
-        "health": server.health.value,
-        "meetings": len(poll.meetings) if poll.meetings is not None else None,
-        "users": sum(meeting.users for meeting in poll.meetings) if poll.meetings is not None else None,
-        "bbb_version": server.bbb_version,
-    }

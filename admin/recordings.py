@@ -1,22 +1,18 @@
 """What `recordings list` and `show` do."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any
 
 from admin.commands.arguments import Format
 from admin.output import Column, Listing, iso_time, write_record
 from admin.refusals import Refused
-from admin.tenants import tenant_names
 from meetingpool.database.engine import Connection, Database
-from meetingpool.database.recordings import Arrival, Listed, Placed, lock_entry
 from meetingpool.database.recordings import list_recordings as recordings_of
+from meetingpool.database.recordings import lock_entry
 from meetingpool.database.tenants import find_tenant
 from meetingpool.domain.recordings import RecordId, RecordingState
+from meetingpool.operations.recording_records import FormatRecord, RecordingRecord, recording_details, recording_record
+from meetingpool.operations.records import names_of, tenant_names
 
-# Scripts rely on these names.
-NAMES = ("record_id", "meeting_id", "tenant", "name", "state", "published", "protected", "formats", "bytes", "start", "settled")
 _COLUMNS = [
     Column("RECORD ID", lambda recording: recording["record_id"]),
     Column("NAME", lambda recording: recording["name"], can_be_spared=True),
@@ -59,8 +55,8 @@ async def list_recordings(database: Database, options: ListOptions) -> Listing:
     shown = found[: options.limit]
     summary = f"{len(shown)} recordings, {size(sum(recording.total_bytes for recording in shown))}"
     return Listing(
-        names=NAMES,
-        records=[record_of(recording, tenants) for recording in shown],
+        names=names_of(RecordingRecord),
+        records=[recording_record(recording, tenants) for recording in shown],
         columns=_COLUMNS,
         when_empty="No recordings",
         summary=summary if len(shown) == len(found) else f"{summary}; there are older ones: --limit shows more",
@@ -75,43 +71,18 @@ async def show_recording(database: Database, record_id: str, style: Format) -> N
         tenants = await tenant_names(connection)
     if entry is None:
         raise Refused(f"No recording found with id: {record_id}; `meetingpool recordings list` shows them all")
-    placed = [_format_of(each) | {"location": str(each.location)} for each in entry.placed]
-    arrived = [_format_of(each) for each in entry.arrivals]
-    are_plain = style in (Format.JSON, Format.YAML)
-    more = {
-        "end": _moment(entry.recording.end_ms),
-        "internal_id": entry.recording.internal_id,
-        "wanted": entry.wanted,
-        "participants": entry.recording.participants,
-        "metadata": dict(entry.recording.metadata),
-        "edited": dict(entry.edited),
-        "placed": placed if are_plain else list(map(_in_words, placed)),
-        "arrived": arrived if are_plain else list(map(_in_words, arrived)),
-    }
-    write_record(record_of(found[0], tenants) | more, style)
+    details = recording_details(found[0], entry, tenants)
+    if style in (Format.JSON, Format.YAML):
+        write_record(details, style)
+    else:
+        formats = {"placed": list(map(_in_words, details["placed"])), "arrived": list(map(_in_words, details["arrived"]))}
+        write_record({**details, **formats}, style)
 
 
 async def tenant_id(connection: Connection, tenant: str) -> str:
     """A tenant that was removed has its id only."""
     known = await find_tenant(connection, tenant)
     return known.id if known else tenant
-
-
-def record_of(recording: Listed, tenants: Mapping[str, str]) -> dict[str, Any]:
-    """The recording under the stable names; its tenant as in `tenants`, the names by ids, where it is there."""
-    return {
-        "record_id": recording.record_id,
-        "meeting_id": recording.meeting_id,
-        "tenant": tenants.get(recording.tenant, recording.tenant),
-        "name": recording.name,
-        "state": recording.state,
-        "published": recording.state is RecordingState.PUBLISHED,
-        "protected": recording.is_protected,
-        "formats": list(recording.formats),
-        "bytes": recording.total_bytes,
-        "start": _moment(recording.start_ms),
-        "settled": recording.is_settled,
-    }
 
 
 def size(count: int) -> str:
@@ -121,15 +92,6 @@ def size(count: int) -> str:
     return f"{number:.1f} {_UNITS[power]}" if power and number < 100 else f"{number:.0f} {_UNITS[power]}"
 
 
-def _format_of(each: Placed | Arrival) -> dict[str, Any]:
-    return {"format": each.format.name, "files": each.files, "bytes": each.total_bytes, "link": each.format.link}
-
-
-def _in_words(each: Mapping[str, Any]) -> str:
-    where = f"{each['location']}, " if "location" in each else ""
+def _in_words(each: FormatRecord) -> str:
+    where = f"{each['location']}, " if each["location"] else ""
     return f"{each['format']}: {where}{each['files']} files, {size(each['bytes'])}, {each['link']}"
-
-
-def _moment(milliseconds: int) -> datetime | None:
-    """None for what was not said."""
-    return datetime.fromtimestamp(milliseconds / 1000, UTC) if milliseconds else None

@@ -3,37 +3,22 @@
 import time
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
 from urllib.parse import urlsplit
 
 import typer
 
-from admin.output import Column, Listing, Record, ago
+from admin.commands.arguments import Format
+from admin.connection import note_shown
+from admin.output import Column, Listing, Record, ago, show
 from meetingpool.database.engine import Database
 from meetingpool.database.installation import callback_key
 from meetingpool.database.servers import all_servers
 from meetingpool.domain.servers import Server, ServerId
 from meetingpool.domain.uploads import upload_token
 from meetingpool.operations.find_server import server_named
+from meetingpool.operations.records import ServerRecord, names_of, server_record
 from meetingpool.settings import Settings
 
-# Scripts rely on these names.
-NAMES = (
-    "id",
-    "url",
-    "admin_state",
-    "health",
-    "load",
-    "load_multiplier",
-    "tags",
-    "region",
-    "meetings",
-    "users",
-    "largest_meeting",
-    "videos",
-    "bbb_version",
-    "last_poll",
-)
 NO_SERVERS = "No servers are configured; `meetingpool servers add` adds one"
 
 _LIST_COLUMNS = [
@@ -50,14 +35,20 @@ _LIST_COLUMNS = [
 _SECRET_COLUMN = Column("SECRET", lambda server: server["secret"])
 
 
+async def show_servers(database: Database, style: Format, every: float | None, *, show_secrets: bool) -> None:
+    """Prints all servers; again each `every` seconds, if that is given."""
+    if show_secrets:
+        await note_shown(database, "servers.show_secret", "all")
+    await show(lambda: list_servers(database, show_secrets=show_secrets), style, every)
+
+
 async def list_servers(database: Database, *, show_secrets: bool = False) -> Listing:
     """All servers by their ids."""
     async with database.transaction() as connection:
         servers = await all_servers(connection)
-    secret: tuple[str, ...] = ("secret",) if show_secrets else ()
     return Listing(
-        names=NAMES + secret,
-        records=[record_of(server, *secret) for server in servers],
+        names=names_of(ServerRecord) + ("secret",) * show_secrets,
+        records=[server_record(server, show_secret=show_secrets) for server in servers],
         columns=_LIST_COLUMNS + [_SECRET_COLUMN] * show_secrets,
         when_empty=NO_SERVERS,
     )
@@ -70,17 +61,12 @@ async def status(database: Database) -> Listing:
     servers.sort(key=lambda server: (server.host_name, server.url))
     hosts = host_names_of(servers)
     return Listing(
-        names=NAMES,
-        records=[record_of(server) for server in servers],
+        names=names_of(ServerRecord),
+        records=[server_record(server) for server in servers],
         columns=_status_columns(hosts, time.time()),
         when_empty=NO_SERVERS,
         summary=summary_of(servers),
     )
-
-
-def record_of(server: Server, *more: str) -> dict[str, Any]:
-    """The server under the stable names, and any `more` of its fields."""
-    return {name: getattr(server, name) for name in (*NAMES, *more)} | {"tags": sorted(server.tags)}
 
 
 def host_names_of(servers: Sequence[Server]) -> dict[ServerId, str]:

@@ -6,7 +6,7 @@ import os
 import socket
 from collections.abc import Callable, Sequence
 
-from admin.connection import database_url, upgrade_schema
+from admin.connection import database_url, tell_where_the_key_is, upgrade_schema
 from admin.output import until_interrupted
 from admin.refusals import Refused
 from admin.supervisor import Program, stop_signal, supervised
@@ -98,7 +98,8 @@ def _run(settings: Settings, programs: Callable[[str], Sequence[Program]], *, up
     configure_logs(process="supervisor", log_format=settings.log_format, level=settings.log_level)
     with until_interrupted(), database_url(settings) as url:
         if upgrade:
-            asyncio.run(upgrade_schema(url))
+            asyncio.run(upgrade_schema(url, settings))
+            tell_where_the_key_is(settings)
         if listens:
             _announce(settings)
         asyncio.run(_supervise(programs(url)))

@@ -1,4 +1,4 @@
-"""`python -m benchmarks [poll|calls|recordings|unpacking] [--quick] [--json FILE]`: prints tables, keeps figures."""
+"""`python -m benchmarks [poll|calls|recordings|unpacking|dashboard] [--quick] [--json FILE]`: prints tables, keeps figures."""
 
 import argparse
 import asyncio
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.calls import measure_calls
+from benchmarks.dashboard import dashboard_json, dashboard_table, measure_dashboard
 from benchmarks.poll_round import measure_polls
 from benchmarks.recordings import measure_recordings
 from benchmarks.results import (
@@ -27,7 +28,7 @@ from benchmarks.unpacking import measure_unpacking
 def main() -> int:
     """The exit code: 1 when an answer was wrong, else 0. A goal that is missed is shown, not punished."""
     parser = argparse.ArgumentParser(prog="benchmarks", description="CPU per poll round, per call and per archive, as ratios.")
-    parser.add_argument("what", nargs="?", choices=["poll", "calls", "recordings", "unpacking"], help="default: all")
+    parser.add_argument("what", nargs="?", choices=["poll", "calls", "recordings", "unpacking", "dashboard"], help="default: all")
     parser.add_argument("--quick", action="store_true", help="fewer rounds and requests: does it run, not how fast is it")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to FILE as well")
     options = parser.parse_args()
@@ -59,6 +60,11 @@ async def _measure(what: str | None, *, quick: bool) -> tuple[dict[str, Any], in
         errors += sum(cost.errors for cost in recordings.costs)
         results["recordings"] = recordings_json(recordings)
         print(recordings_table(recordings), end="\n\n", flush=True)
+    if what in (None, "dashboard"):
+        dashboard = await measure_dashboard(quick=quick)
+        errors += dashboard.errors
+        results["dashboard"] = dashboard_json(dashboard)
+        print(dashboard_table(dashboard), end="\n\n", flush=True)
     if what in (None, "poll"):
         cost = await measure_polls(quick=quick)
         results["poll"] = polls_json(cost)

@@ -15,7 +15,7 @@ from benchmarks.cpu import cpu_of, memory_of
 from benchmarks.fleet import ATTENDEE_PASSWORD, MODERATOR_PASSWORD
 from benchmarks.load import Job, ask
 from benchmarks.neighbours import CLIENTS, hung_meeting, share_beside_hung_clients
-from benchmarks.pool import FilledPool, filled_pool
+from benchmarks.pool import SECRET_KEY, FilledPool, filled_pool
 from benchmarks.processes import ProcessFailed, free_port, running_module, wait_for_port
 from meetingpool.bbb.client import signed_url
 from meetingpool.domain.servers import AdminState
@@ -237,6 +237,7 @@ async def running_gateway(pool: FilledPool, *, freshness: float) -> AsyncIterato
         "MEETINGPOOL_DATABASE_URL": pool.url,
         "MEETINGPOOL_PORT": str(port),
         "MEETINGPOOL_LOADBALANCER_SECRET": SECRET,
+        "MEETINGPOOL_SECRET_KEY": SECRET_KEY,
         "MEETINGPOOL_DRAIN_DELAY": "0",
         "MEETINGPOOL_FRESHNESS": str(freshness),
     }

@@ -18,13 +18,17 @@ REPLY_TIMEOUT = 30.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """One GET for each of `paths`. A reply, its head included, is right when it holds `expected` exactly `times` times."""
+    """One GET for each of `paths`. A reply, its head included, is right when it holds `expected` exactly `times` times.
+
+    `headers`: lines of more headers, each with its end.
+    """
 
     port: int
     paths: list[str]
     concurrency: int
     expected: str
     times: int = 1
+    headers: str = ""
 
 
 @dataclass(slots=True)
@@ -55,7 +59,7 @@ async def _ask_one_by_one(job: Job, paths: Iterator[str], outcome: Outcome) -> N
     reader, writer = await asyncio.open_connection("127.0.0.1", job.port)
     try:
         for path in paths:
-            writer.write(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
+            writer.write(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{job.headers}\r\n".encode())
             async with asyncio.timeout(REPLY_TIMEOUT):
                 _note(outcome, job, await _read_reply(reader))
     finally:

@@ -12,7 +12,7 @@ from datetime import datetime
 from statistics import median
 
 from benchmarks.cpu import cpu_of
-from benchmarks.pool import FilledPool, filled_pool
+from benchmarks.pool import SECRET_KEY, FilledPool, filled_pool
 from benchmarks.processes import ProcessFailed, output_of, running_module
 from meetingpool.bbb.client import signed_url
 
@@ -65,7 +65,11 @@ async def measure_polls(*, quick: bool) -> PollCost:
     interval, rounds = (10.0, 2) if quick else (20.0, 4)
     async with filled_pool(servers=SERVERS, meetings=MEETINGS, people=PEOPLE) as pool:
         bare = await _bare_fetch(pool)
-        environment = {"MEETINGPOOL_DATABASE_URL": pool.url, "MEETINGPOOL_POLL_INTERVAL": str(interval)}
+        environment = {
+            "MEETINGPOOL_DATABASE_URL": pool.url,
+            "MEETINGPOOL_SECRET_KEY": SECRET_KEY,
+            "MEETINGPOOL_POLL_INTERVAL": str(interval),
+        }
         async with running_module("poller", environment=environment) as poller, aclosing(_rounds(pool, poller)) as costs:
             # The first round opens connections and asks for versions.
             await anext(costs)

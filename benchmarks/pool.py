@@ -16,9 +16,12 @@ from meetingpool.database.meetings import notify_gone
 from meetingpool.database.servers import insert_server, update_server
 from meetingpool.domain.meetings import DEFAULT_TENANT, MeetingKey, MeetingState
 from meetingpool.domain.servers import AdminState, Health, Server, ServerId
+from meetingpool.secret_keys import Keyring
 
 # What a gateway counts on for a meeting of this size: its people.
 EXPECTED_USERS = 10.0
+# What the secrets of the servers are encrypted with.
+SECRET_KEY = "the key of the benchmarks, which nobody else has"
 _INSERT_MEETINGS = """
     INSERT INTO meetings (tenant, meeting_id, host_id, server_id, state, internal_id, expected_users)
     SELECT $1, id, id, $4, $5, internal_id, $6::float8 FROM unnest($2::text[], $3::text[]) AS told (id, internal_id)
@@ -78,7 +81,7 @@ async def filled_pool(*, servers: int, meetings: int, people: int) -> AsyncItera
         )
         database_url = stack.enter_context(_database_url())
         await migrate.upgrade(database_url)
-        database = Database(database_url, name="benchmark", pool_size=1)
+        database = Database(database_url, name="benchmark", pool_size=1, keyring=Keyring([SECRET_KEY]))
         stack.push_async_callback(database.close)
         await _insert(database, filled)
         async with database.transaction() as connection:

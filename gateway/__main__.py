@@ -13,15 +13,19 @@ from types import FrameType
 import uvicorn
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
+from gateway.access_log import AccessLog
 from gateway.app import create_app
 from gateway.connections import ConnectionLimits, connections_within, this_machine_and
 from gateway.descriptors import connections_that_fit
 from gateway.limits import BoundedRequests
 from gateway.listener import SETTLING_SECONDS, open_listener, turn_away_new_connections
 from gateway.state import Readiness
+from meetingpool.clock import SystemClock
 from meetingpool.database.engine import DatabaseUnavailable
 from meetingpool.database.revision import WrongRevision, require_database
 from meetingpool.logs import configure_logs, get_logger
+from meetingpool.metrics_counts import Counts
+from meetingpool.secret_keys import keyring_of
 from meetingpool.settings import Settings, SettingsError, read_settings
 
 GRACEFUL_SHUTDOWN_SECONDS = 20
@@ -57,7 +61,7 @@ class DrainingServer(uvicorn.Server):
 def main() -> int:
     try:
         settings = read_settings()
-        asyncio.run(require_database(settings.database_url))
+        asyncio.run(require_database(settings.database_url, keyring_of(settings)))
     except (SettingsError, DatabaseUnavailable, WrongRevision) as error:
         print(error, file=sys.stderr)
         return 1
@@ -75,9 +79,10 @@ def main() -> int:
 
 
 def _server_config(settings: Settings, readiness: Readiness) -> uvicorn.Config:
-    app = BoundedRequests(create_app(settings, readiness), settings.max_requests)
+    counts = Counts.of_process(settings.data_dir, "gateway")
+    app = BoundedRequests(create_app(settings, readiness, counts=counts), settings.max_requests)
     config = uvicorn.Config(
-        app,
+        AccessLog(app, SystemClock()) if settings.access_log else app,
         loop="uvloop",
         ws="none",
         lifespan="on",

@@ -13,7 +13,9 @@ from gateway.authentication import Keys
 from gateway.dial_in import DialIn
 from gateway.failed_checksums import FailedChecksums
 from gateway.learning_records import TOKEN_TIMEOUT, LearningRecords
+from gateway.management_api.admission import Admission
 from gateway.meeting_lists import MeetingLists
+from gateway.metrics_requests import RequestCounts
 from gateway.playback_files import PlaybackFiles
 from gateway.playback_links import PlaybackLinks
 from gateway.playback_passes import PlaybackPasses
@@ -34,11 +36,14 @@ from meetingpool.database.revision import require_revision
 from meetingpool.domain.parameters import CallRules, Operator, Rule
 from meetingpool.domain.pool import Pool
 from meetingpool.logs import get_logger
+from meetingpool.metrics import PLACEMENT_SECONDS
+from meetingpool.metrics_counts import Counts
 from meetingpool.operations.announce_hook_events import HookAnnouncer
 from meetingpool.operations.news import News
 from meetingpool.operations.place_meeting import MeetingPlacer
 from meetingpool.outward.client import Outward
 from meetingpool.outward.targets import AllowList
+from meetingpool.secret_keys import keyring_of
 from meetingpool.settings import Settings
 
 LOAD_TIMEOUT = 30.0
@@ -50,12 +55,15 @@ class State(TypedDict):
     gateway: Gateway
 
 
-def create_app(settings: Settings, readiness: Readiness, clock: Clock | None = None) -> Starlette:
-    """The gateway on the database that `settings` names. `readiness` is how the process tells that it drains."""
+def create_app(settings: Settings, readiness: Readiness, clock: Clock | None = None, counts: Counts | None = None) -> Starlette:
+    """The gateway on the database that `settings` names. `readiness` is how the process tells that it drains.
+
+    `counts`: where it counts; without, for itself.
+    """
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[State]:
-        async with open_gateway(settings, readiness, clock or SystemClock()) as gateway:
+        async with open_gateway(settings, readiness, clock or SystemClock(), counts) as gateway:
             yield {"gateway": gateway}
 
     app = Starlette(routes=routes, lifespan=lifespan)
@@ -65,20 +73,27 @@ def create_app(settings: Settings, readiness: Readiness, clock: Clock | None = N
 
 
 @asynccontextmanager
-async def open_gateway(settings: Settings, readiness: Readiness, clock: Clock) -> AsyncIterator[Gateway]:
+async def open_gateway(
+    settings: Settings, readiness: Readiness, clock: Clock, counts: Counts | None = None
+) -> AsyncIterator[Gateway]:
     """Everything that handlers need, the pool loaded. Raises WrongRevision or DatabaseUnavailable."""
     if settings.database_url is None:
         raise ValueError("the gateway needs a database URL")
-    database = Database(settings.database_url, name="gateway", pool_size=10)
+    counts = counts or Counts.alone()
+    database = Database(settings.database_url, name="gateway", pool_size=10, keyring=keyring_of(settings))
+    beside = Database(settings.database_url, name="gateway management", pool_size=3, keyring=keyring_of(settings))
     pool, tenants = Pool(), Tenants(settings)
     view = PoolView(database, pool, tenants, expected_users=float(settings.load_min_user_count))
     files = PlaybackFiles(StorageThreads())
     uploads = Uploads(settings.spool_dirs[0].absolute(), max_bytes=settings.recording_max_bytes)
     try:
         await require_revision(database)
-        async with Client(connect_timeout=settings.connect_timeout) as client, Outward(total_timeout=TOKEN_TIMEOUT) as outward:
+        async with (
+            Client(connect_timeout=settings.connect_timeout, counts=counts) as client,
+            Outward(total_timeout=TOKEN_TIMEOUT) as outward,
+        ):
             news, key = News(database), await _callback_key(database)
-            placer = _placer(settings, database, client, pool, clock, news, key)
+            placer = _placer(settings, database, client, pool, clock, news, key, counts)
             tasks = [asyncio.create_task(view.run()), asyncio.create_task(news.run())]
             for task in tasks:
                 task.add_done_callback(_stop_if_broken)
@@ -108,7 +123,13 @@ async def open_gateway(settings: Settings, readiness: Readiness, clock: Clock) -
                     recording_uploads=uploads,
                     tenant_shares=TenantShares(max(1, settings.max_requests // 2)),
                     playback_places=TenantShares(max(1, settings.max_requests // 8)),
+                    admission=Admission(
+                        settings.management_networks, wrong_tokens_per_minute=settings.failed_checksums_per_minute
+                    ),
+                    management_database=beside,
                     readiness=readiness,
+                    counts=counts,
+                    requests=RequestCounts(counts),
                     reads=SharedReads(settings.freshness),
                 )
             finally:
@@ -118,11 +139,12 @@ async def open_gateway(settings: Settings, readiness: Readiness, clock: Clock) -
     finally:
         files.close()
         uploads.close()
+        await beside.close()
         await database.close()
 
 
 def _placer(
-    settings: Settings, database: Database, client: Client, pool: Pool, clock: Clock, news: News, key: bytes
+    settings: Settings, database: Database, client: Client, pool: Pool, clock: Clock, news: News, key: bytes, counts: Counts
 ) -> MeetingPlacer:
     return MeetingPlacer(
         database=database,
@@ -135,6 +157,7 @@ def _placer(
         callback_allow=AllowList.read(settings.callback_allow),
         voice_bridge_length=settings.voice_bridge_len,
         news=news,
+        seconds=counts.histogram(PLACEMENT_SECONDS),
     )
 
 

@@ -21,6 +21,7 @@ from gateway.meeting_calls.insert_document import insert_document
 from gateway.meeting_calls.is_meeting_running import is_meeting_running
 from gateway.meeting_calls.join import join
 from gateway.meeting_calls.send_chat_message import send_chat_message
+from gateway.metrics_requests import OTHER, Outcome, outcome_of, outcome_of_error
 from gateway.recording_calls.delete_recordings import delete_recordings
 from gateway.recording_calls.get_recording_text_tracks import get_recording_text_tracks
 from gateway.recording_calls.get_recordings import get_recordings
@@ -32,6 +33,7 @@ from gateway.state import Gateway
 from meetingpool.bbb.calls import CALLS, SESSION_CALLS, CallSpec
 from meetingpool.bbb.errors import ApiError, ChecksumError, InternalError, MissingTrackParameter, UnsupportedRequest
 from meetingpool.logs import get_logger
+from meetingpool.request_ids import HEADER, used_request_id
 
 log = get_logger()
 
@@ -65,37 +67,51 @@ class BbbApi:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         response = await bbb_api(Request(scope, receive))
+        if request_id := used_request_id():
+            response.raw_headers.append((HEADER, request_id.encode()))
         await response(scope, receive, send)
 
 
 async def bbb_api(request: Request) -> Response:
     """Answers a call. A trailing or doubled slash is tolerated, as other balancers do; the name itself is exact."""
     gateway: Gateway = request.scope["state"]["gateway"]
-    name = request.path_params["call"].strip("/")
-    if session_call := SESSION_CALLS.get(name):
-        return refuse_session_call(request.method, session_call)
+    name, began = request.path_params["call"].strip("/"), gateway.clock.monotonic()
     spec = CALLS.get(name)
     if spec is None:
-        return refusal(UnsupportedRequest())
+        return _unknown(gateway, request, name)
     try:
-        return await _answer(gateway, await read_call(request, spec, gateway.keys))
+        response = await _answer(gateway, await read_call(request, spec, gateway.keys))
+        outcome = outcome_of(response)
     except ChecksumError:
-        if spec.answers_json and b"checksum=" not in request.scope["query_string"]:
-            return json_refusal(MissingTrackParameter("checksum"))
-        error = ChecksumError(spec.checksum_refusal)
-        host = request.client.host if request.client else ""
-        return gateway.failed_checksums.refuse(error, host, gateway.clock.monotonic(), in_json=spec.answers_json)
+        response, outcome = _unverified(gateway, request, spec), "unverified"
     except ClientDisconnect:  # there is nobody to answer
         raise
     except EXPECTED as error:
-        return _refused(spec, api_error(error, name))
+        gateway.requests.note_refusal(name, error)
+        response, outcome = _refused(spec, api_error(error, name))
     except Exception:  # the outermost frame of a call: a defect of ours is no reason for an HTML page
         log.exception("unexpected_error", call=name)
-        return _refused(spec, InternalError("Something went wrong; please try again."))
+        response, outcome = _refused(spec, InternalError("Something went wrong; please try again."))
+    gateway.requests.note(name, outcome, gateway.clock.monotonic() - began)
+    return response
 
 
-def _refused(spec: CallSpec, error: ApiError) -> Response:
-    return json_refusal(error) if spec.answers_json else refusal(error)
+def _unknown(gateway: Gateway, request: Request, name: str) -> Response:
+    gateway.requests.note(OTHER, "refused", 0.0)
+    session_call = SESSION_CALLS.get(name)
+    return refuse_session_call(request.method, session_call) if session_call else refusal(UnsupportedRequest())
+
+
+def _unverified(gateway: Gateway, request: Request, spec: CallSpec) -> Response:
+    if spec.answers_json and b"checksum=" not in request.scope["query_string"]:
+        return json_refusal(MissingTrackParameter("checksum"))
+    error = ChecksumError(spec.checksum_refusal)
+    host = request.client.host if request.client else ""
+    return gateway.failed_checksums.refuse(error, host, gateway.clock.monotonic(), in_json=spec.answers_json)
+
+
+def _refused(spec: CallSpec, error: ApiError) -> tuple[Response, Outcome]:
+    return json_refusal(error) if spec.answers_json else refusal(error), outcome_of_error(error)
 
 
 async def _answer(gateway: Gateway, call: Call) -> Response:

@@ -10,11 +10,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from gateway.answers import refusal
 from gateway.state import Gateway
 from meetingpool.bbb.errors import InternalError
+from meetingpool.request_ids import begin_request
 
 # Seconds after which somebody who was turned away should come again.
 RETRY_AFTER = 2
 BUSY = "The service is busy; please try again in a moment."
-_HEALTH = frozenset({"/livez", "/readyz", "/health_check", "/metrics"})
+_HEALTH = frozenset({"/livez", "/readyz", "/health_check", "/leader", "/metrics"})
 
 
 class BoundedRequests:
@@ -45,17 +46,19 @@ class BoundedRequests:
                 self._open += 1
 
         self._open += 1
+        request = begin_request(scope)
         try:
             await self._app(scope, receive_outside, send)
         except ClientDisconnect:
             pass  # Whoever leaves while sending gets no answer, and is no error of ours.
         finally:
+            request.end()
             self._open -= 1
 
 
 def is_overrun(gateway: Gateway) -> bool:
     """Whether so many calls wait for the database that no further create may. Half of all requests: the others find room."""
-    return gateway.database.callers >= gateway.settings.max_requests // 2
+    return gateway.database.callers + gateway.placer.callers >= gateway.settings.max_requests // 2
 
 
 def busy() -> Response:

@@ -10,11 +10,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, ClassVar
 
+from gateway.broadcast import RELOADED, Broadcast
 from gateway.tenants import Tenants
 from meetingpool.database.engine import Database, DatabaseUnavailable
 from meetingpool.database.meetings import all_meetings, find_meeting
 from meetingpool.database.notifications import listening
 from meetingpool.database.polls import add_joins, add_loads
+from meetingpool.database.sealed_secrets import SecretsUnreadable
 from meetingpool.database.servers import all_servers
 from meetingpool.database.tenants import all_tenants, people_of
 from meetingpool.domain.meetings import Meeting, MeetingKey, MeetingState, host_id_of
@@ -24,6 +26,8 @@ from meetingpool.domain.tenants import Tenant
 from meetingpool.logs import get_logger
 
 RECONNECT_PAUSE = 0.5
+# Until it is tried again to read secrets that there is no key for.
+UNREADABLE_PAUSE = 5.0
 FLUSH_INTERVAL = 1.0
 
 log = get_logger()
@@ -35,6 +39,8 @@ class PoolView:
     def __init__(self, database: Database, pool: Pool, tenants: Tenants, *, expected_users: float) -> None:
         self.pool = pool
         self.loaded = asyncio.Event()
+        # Whatever is heard is told on.
+        self.broadcast = Broadcast()
         self._database = database
         self._tenants = tenants
         self._expected_users = expected_users
@@ -83,14 +89,18 @@ class PoolView:
 
     async def _follow(self) -> None:
         while True:
+            pause = RECONNECT_PAUSE
             try:
                 async with listening(self._database.url, self._database.name, self._receive) as until_lost:
                     await self._load()
                     await until_lost()
+            except SecretsUnreadable as error:
+                log.critical("secrets_unreadable", reason=str(error))
+                pause = UNREADABLE_PAUSE
             except DatabaseUnavailable:
                 log.warning("database_unreachable")
             self.pool.is_current = False
-            await asyncio.sleep(RECONNECT_PAUSE)
+            await asyncio.sleep(pause)
 
     async def _load(self) -> None:
         """Reads everything, holding back what is told meanwhile: it may be newer than what is read."""
@@ -107,6 +117,7 @@ class PoolView:
             self._apply(message)
         self.pool.is_current = True
         self.loaded.set()
+        self.broadcast.tell(RELOADED)
 
     def _receive(self, message: dict[str, Any]) -> None:
         self._told += 1
@@ -114,6 +125,7 @@ class PoolView:
             self._held_back.append(message)
         else:
             self._apply(message)
+        self.broadcast.tell(message)
 
     def _apply(self, message: dict[str, Any]) -> None:
         if apply := self._appliers.get(message["kind"]):
@@ -179,6 +191,9 @@ class PoolView:
                 async with self._database.transaction() as connection:
                     self.pool.replace_servers(await all_servers(connection))
                     self._tenants.replace(await all_tenants(connection))
+            except SecretsUnreadable as error:
+                log.critical("secrets_unreadable", reason=str(error))
+                asyncio.get_running_loop().call_later(UNREADABLE_PAUSE, self._changed.set)
             except DatabaseUnavailable:
                 self._changed.set()
                 await asyncio.sleep(RECONNECT_PAUSE)

@@ -5,15 +5,19 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from gateway.authentication import Call, Keys
+from gateway.dashboard.door import Door
 from gateway.dial_in import DialIn
 from gateway.failed_checksums import FailedChecksums
 from gateway.learning_records import LearningRecords
+from gateway.management_api.admission import Admission
 from gateway.meeting_lists import MeetingLists
+from gateway.metrics_requests import RequestCounts
 from gateway.playback_files import PlaybackFiles
 from gateway.playback_links import PlaybackLinks
 from gateway.playback_passes import PlaybackPasses
 from gateway.pool_view import PoolView
 from gateway.recording_uploads import Uploads
+from gateway.scalelite_api.shown import Shown
 from gateway.shared_reads import SharedReads
 from gateway.tenant_shares import TenantShares
 from gateway.tenants import Tenants
@@ -26,6 +30,7 @@ from meetingpool.domain.meetings import Meeting, host_id_of
 from meetingpool.domain.parameters import CallRules
 from meetingpool.domain.servers import Server
 from meetingpool.domain.tenants import Tenant
+from meetingpool.metrics_counts import Counts
 from meetingpool.operations.announce_hook_events import HookAnnouncer
 from meetingpool.operations.forget_meeting import forget_if_gone
 from meetingpool.operations.place_meeting import MeetingPlacer
@@ -70,11 +75,20 @@ class Gateway:
     playback_places: TenantShares
     # Lists of recordings that each tenant has under way, beyond what is answered in one piece.
     list_shares: TenantShares = field(default_factory=lambda: TenantShares(MAX_LISTS))
+    # Who comes in to the management API, and the few connections that it has to itself: it must keep no calls waiting.
+    admission: Admission
+    management_database: Database
+    # Whom Scalelite's management API showed secrets.
+    secrets_shown: Shown = field(default_factory=Shown)
     # Held while subtitles are made into WebVTT, which takes long where they are many.
     subtitles: asyncio.Lock = field(default_factory=asyncio.Lock)
     # Those that each tenant may have waiting for it.
     subtitle_shares: TenantShares = field(default_factory=lambda: TenantShares(MAX_SUBTITLES))
+    door: Door = field(default_factory=Door)
     readiness: Readiness = field(default_factory=Readiness)
+    # What processes of this machine count, and what became of the calls that this one answered.
+    counts: Counts
+    requests: RequestCounts
     reads: SharedReads = field(default_factory=SharedReads)
 
     def server_of(self, meeting: Meeting) -> Server | None:

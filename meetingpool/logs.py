@@ -13,23 +13,26 @@ from datetime import UTC, datetime
 from functools import partial, partialmethod
 from typing import Any, TextIO
 
-_SECRET_NAMES = frozenset(
-    {
-        "authorization",
-        "attendeepw",
-        "checksum",
-        "cookie",
-        "database_url",
-        "moderatorpw",
-        "password",
-        "secret",
-        "sessiontoken",
-        "token",
-    }
-)
-_URL_QUERY = re.compile(r"(\w://[^\s?\"'<>]*)\?[^\s\"'<>]*")
-_URL_PASSWORD = re.compile(r"://[^\s/@]*:[^\s/@]*@")
-_SECRET_PARAMETER = re.compile(rf"(?i)\b({'|'.join(sorted(_SECRET_NAMES))})=[^&\s\"'<>]+")
+from meetingpool.request_ids import request_id
+
+# What is called something with one of these in it, as `lrs_password`, be it a field, a parameter, a header or a key of JSON.
+_SECRET_WORDS = r"authorization|checksum|cookie|database_url|password|secret|token|(?:attendee|moderator)pw"  # noqa: S105
+_SECRET_NAME = re.compile(rf"(?i){_SECRET_WORDS}")
+_NAME = rf"[\w-]{{0,40}}(?:{_SECRET_WORDS})[\w-]{{0,40}}"
+# Of URLs, and of paths alone, as they stand in a request.
+_QUERY = re.compile(r"((?:\w:/|(?<![^\s\"'=(<]))/[^\s?\"'<>]*)\?[^\s\"'<>]*")
+_URL_PASSWORD = re.compile(r"://[^\s/@:]*:[^\s/@]*@")
+# What proves in a path that somebody may do something.
+_PROVING_PATH = re.compile(r"(/bigbluebutton/(?:callbacks|textTrack|uploads)/)[^\s?\"'<>]+")
+_PARAMETER = re.compile(rf"(?i)\b({_NAME})=[^&\s\"'<>]+")
+_JSON_VALUE = re.compile(rf"""(?i)(["']{_NAME}["']\s*:\s*)(?:"[^"]*"|'[^']*'|[^\s,}}\]]+)""")
+_HEADER = re.compile(r"(?i)\b((?:proxy-)?authorization|(?:set-)?cookie)(\s*:\s*)[^\r\n]+")
+_CREDENTIALS = re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{6,}")
+# Tokens of the management API, wherever they stand.
+_API_TOKEN = re.compile(r"\bmp_[A-Za-z0-9_-]{8,}")
+_HIDDEN = "[redacted]"
+# More of a text is not logged: what somebody made long could keep us busy.
+_LONGEST_TEXT = 8192
 _COLOURS = {"warning": "\x1b[33m", "error": "\x1b[31m", "critical": "\x1b[1;31m"}
 _NO_COLOUR = "\x1b[0m"
 _EVENTS = logging.getLogger("meetingpool")
@@ -71,6 +74,8 @@ def event_of(record: logging.LogRecord) -> dict[str, Any]:
         event = {"logger": record.name, "message": record.getMessage(), "event": "library_log"}
     else:
         event = {**fields, "event": record.msg}
+    if (request := request_id()) is not None:
+        event["request_id"] = request
     event["level"] = record.levelname.lower()
     event["timestamp"] = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
     # Without the values of variables.
@@ -111,13 +116,13 @@ def _shown(value: object) -> str:
 
 
 def redact(event: Mapping[str, Any]) -> dict[str, Any]:
-    """Blanks what holds secrets: fields by their names, and in any text queries of URLs, passwords in URLs and parameters."""
+    """Blanks what holds secrets: fields by their names; in any text queries, passwords in URLs, parameters, headers, tokens."""
     return {name: _redacted(name, value) for name, value in event.items()}
 
 
 def _redacted(name: object, value: Any) -> Any:
-    if str(name).lower() in _SECRET_NAMES:
-        return "[redacted]"
+    if _SECRET_NAME.search(str(name)):
+        return _HIDDEN
     match value:
         case str():
             return _redacted_text(value)
@@ -132,6 +137,17 @@ def _redacted(name: object, value: Any) -> Any:
 
 
 def _redacted_text(text: str) -> str:
-    if "://" in text:
-        text = _URL_PASSWORD.sub("://[redacted]@", _URL_QUERY.sub(r"\1", text))
-    return _SECRET_PARAMETER.sub(r"\1=[redacted]", text) if "=" in text else text
+    text = text if len(text) <= _LONGEST_TEXT else _shortened(text)
+    if "/" in text:
+        text = _PROVING_PATH.sub(rf"\1{_HIDDEN}", _URL_PASSWORD.sub(f"://{_HIDDEN}@", _QUERY.sub(r"\1", text)))
+    if "=" in text:
+        text = _PARAMETER.sub(rf"\1={_HIDDEN}", text)
+    if ":" in text:
+        text = _HEADER.sub(rf"\1\2{_HIDDEN}", _JSON_VALUE.sub(rf"\1{_HIDDEN}", text))
+    return _API_TOKEN.sub(_HIDDEN, _CREDENTIALS.sub(rf"\1 {_HIDDEN}", text))
+
+
+def _shortened(text: str) -> str:
+    """Its beginning, and of its end as much, from a word's beginning on, so that no half of a secret is left without its name."""
+    words = text[-_LONGEST_TEXT // 2 :].split(maxsplit=1)
+    return f"{text[: _LONGEST_TEXT // 2]} [shortened] {words[1] if len(words) > 1 else ''}"

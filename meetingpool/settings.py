@@ -1,17 +1,15 @@
 """Settings: environment variables with the prefix MEETINGPOOL_, or Scalelite's own name where it has one."""
 
 import os
-import secrets
-from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
-from msgspec import Meta, inspect
+from msgspec import Meta
 
 from meetingpool.domain.voice_bridges import LONGEST, SHORTEST
+from meetingpool.secret_files import SecretUnusable, kept_secret
 from meetingpool.setting_types import (
-    READERS,
     SCALELITE,
     Algorithms,
     ChecksumAlgorithm,
@@ -19,16 +17,20 @@ from meetingpool.setting_types import (
     Defaults,
     Host,
     HostName,
+    KeyFile,
+    Keys,
     Location,
     LogFormat,
     LogLevel,
     Minutes,
+    Networks,
     NetworksAndHosts,
     Overrides,
     Paths,
     Removals,
     WebAddress,
 )
+from meetingpool.setting_types import Setting as Setting
 
 
 class SettingsError(Exception):
@@ -49,6 +51,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = None
     data_dir: Annotated[Path, Meta(description="Where the embedded database and generated secrets live")] = Path("var")
+    secret_key: Annotated[
+        Keys,
+        Meta(
+            description="Keys for the secrets in the database, separated by colons; the first encrypts, all decrypt. The same on "
+            "all machines. Unset: `meetingpool up` and `db upgrade` generate one in the data directory"
+        ),
+    ] = ()
+    secret_key_file: Annotated[
+        KeyFile, Meta(description="A file with these keys, one per line, which only its owner and group can read")
+    ] = ()
 
     bind: Annotated[Host, SCALELITE, Meta(examples=["127.0.0.1 or tcp://127.0.0.1:3000"], description="Address to listen on")] = (
         "127.0.0.1"
@@ -119,6 +131,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     server_healthy_threshold: Annotated[int, SCALELITE, Meta(ge=1, description="Good polls until online again")] = 1
     load_min_user_count: Annotated[int, SCALELITE, Meta(ge=0, description="Users expected in a new meeting")] = 15
     load_join_buffer_time: Annotated[float, SCALELITE, Meta(ge=0, description="Minutes until none are expected any more")] = 15.0
+    usage_days: Annotated[int, Meta(ge=1, le=36_500, description="Days for which it is kept how much was used")] = 400
+    server_history_interval: Annotated[
+        float, Meta(ge=1, le=3600, description="Seconds after which it is kept again how servers are")
+    ] = 300.0
+    server_history_days: Annotated[int, Meta(ge=1, le=3_650, description="Days for which it is kept how servers were")] = 14
+    alert_load: Annotated[
+        Annotated[float, Meta(gt=0)] | None,
+        Meta(description="When all open servers have this load, an alert says that the pool is nearly full. Unset: never"),
+    ] = None
     server_id_is_hostname: Annotated[
         bool, SCALELITE, Meta(description="A server that is added without an id gets the host name of its URL")
     ] = False
@@ -238,6 +259,24 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Path | None, Meta(description="Where the player of presentations, bbb-playback, is installed")
     ] = None
 
+    management_api: Annotated[bool, Meta(description="The management API is served, at `/api/v1`")] = True
+    management_networks: Annotated[
+        Networks,
+        Meta(
+            description="From where the management APIs and the dashboard may be used, separated by commas: networks like "
+            "10.20.0.0/16; `none`: from nowhere"
+        ),
+    ] = ("0.0.0.0/0", "::/0")
+    audit_days: Annotated[int, Meta(ge=1, le=36_500, description="Days for which the audit keeps what was changed")] = 400
+    scalelite_api: Annotated[bool, Meta(description="Scalelite's management API is served, at `/scalelite/api`")] = True
+    metrics_networks: Annotated[
+        Networks,
+        Meta(
+            description="From where `/metrics` is open without a token, separated by commas: networks like 10.20.0.0/16; "
+            "`none`: from nowhere"
+        ),
+    ] = ("127.0.0.0/8", "::1/128")
+    access_log: Annotated[bool, Meta(description="Each request is logged: its path without secrets, status and time")] = False
     log_format: Annotated[LogFormat, Meta(description="`json` or `console`")] = "console"
     log_level: Annotated[LogLevel, Meta(description="`debug`, `info`, `warning` or `error`")] = "info"
 
@@ -297,44 +336,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return self.load_join_buffer_time * 60
 
 
-class Setting:
-    """One of the settings, as it is read and described. Of its `variables`, the first that is not empty counts."""
-
-    def __init__(self, field: msgspec.structs.FieldInfo) -> None:
-        described: Any = inspect.type_info(field.type)
-        extra, variable = described.extra or {}, f"MEETINGPOOL_{field.name.upper()}"
-        self.name = field.name
-        self.variables = (variable, field.name.upper()) if "scalelite" in extra else (variable,)
-        self.default = field.default
-        self.description: str = described.extra_json_schema["description"]
-        self._type = field.type
-        self._kind = described.type.types[0] if isinstance(described.type, inspect.UnionType) else described.type
-        self._examples: list[str] = described.extra_json_schema.get("examples", [])
-        self._reader = extra.get("reader") or READERS.get(type(self._kind), str)
-
-    def read(self, text: str) -> Any:
-        """The value that `text` stands for. Raises ValueError with a sentence that says what is allowed."""
-        try:
-            return msgspec.convert(self._reader(text), self._type)
-        except ValueError as error:
-            raise ValueError(self._allowed() or str(error)) from None
-
-    def _allowed(self) -> str:
-        """What may be said; "" where the reader says what is wrong."""
-        match self._kind:
-            case inspect.BoolType():
-                return "must be true or false"
-            case inspect.IntType() | inspect.FloatType() as number:
-                what = "a whole number" if isinstance(number, inspect.IntType) else "a number"
-                bounds = (("above", number.gt), ("from", number.ge), ("up to", number.le))
-                return " ".join(["must be", what, *(f"{word} {bound}" for word, bound in bounds if bound is not None)])
-            case inspect.LiteralType() as one:
-                return f"must be one of {', '.join(map(str, one.values))}"
-            case inspect.FrozenSetType(item_type=inspect.LiteralType() as one):
-                return f"must be one or more of {', '.join(map(str, one.values))}, separated by colons"
-        return "".join(f"must be like {example}" for example in self._examples)
-
-
 def all_settings() -> tuple[Setting, ...]:
     """All settings, in the order in which the reference shows them."""
     return tuple(map(Setting, msgspec.structs.fields(Settings)))
@@ -347,6 +348,8 @@ def read_settings() -> Settings:
     are_read = wrong.keys().isdisjoint({"MEETINGPOOL_VOICE_BRIDGE_LEN", "MEETINGPOOL_VOICE_BRIDGE_MAX"})
     if are_read and not settings.voice_bridge_min <= settings.voice_bridge_len <= settings.voice_bridge_max:
         wrong["MEETINGPOOL_VOICE_BRIDGE_MAX"] = "VOICE_BRIDGE_LEN must not be below VOICE_BRIDGE_MIN or above VOICE_BRIDGE_MAX"
+    if settings.secret_key and settings.secret_key_file:
+        wrong["MEETINGPOOL_SECRET_KEY"] = "MEETINGPOOL_SECRET_KEY_FILE is set too; set one of them"  # noqa: S105
     if wrong:
         raise SettingsError("Settings cannot be used: " + "; ".join(f"{variable}: {why}" for variable, why in wrong.items()))
     return settings
@@ -370,21 +373,14 @@ def _read_environment() -> tuple[dict[str, Any], dict[str, str]]:
 
 
 def with_secret(settings: Settings) -> Settings:
-    """The settings with a secret for front ends: the given ones, or one that is generated once in the data directory."""
+    """The settings with a secret for front ends: the given ones, or one that is generated once in the data directory.
+
+    Raises SettingsError.
+    """
     if settings.secrets:
         return settings
-    secret = _kept_secret(settings.data_dir / "loadbalancer_secret")
+    try:
+        secret = kept_secret(settings.data_dir / "loadbalancer_secret")
+    except SecretUnusable as error:
+        raise SettingsError(f"The secret for front ends cannot be used: {error}") from None
     return msgspec.structs.replace(settings, loadbalancer_secret=secret)
-
-
-def _kept_secret(path: Path) -> str:
-    """The secret in the file `path`, generated when there is none. Of several processes at once, one generates it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if not path.exists():
-        draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-        draft.touch(mode=0o600)
-        draft.write_text(secrets.token_hex(32) + "\n")
-        with suppress(FileExistsError):
-            os.link(draft, path)
-        draft.unlink()
-    return path.read_text().strip()

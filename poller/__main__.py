@@ -11,9 +11,12 @@ from meetingpool.clock import SystemClock
 from meetingpool.database.engine import Database, DatabaseUnavailable
 from meetingpool.database.revision import WrongRevision, require_database
 from meetingpool.logs import configure_logs
+from meetingpool.metrics_counts import Counts
 from meetingpool.operations.poll_rules import poll_rules
+from meetingpool.secret_keys import keyring_of
 from meetingpool.settings import Settings, SettingsError, read_settings
 from poller.delivery import keep_delivering
+from poller.history import HistorySettings
 from poller.leadership import Leadership
 from poller.watch import WatchSettings
 
@@ -31,13 +34,15 @@ def main() -> int:
 
 async def run(settings: Settings) -> None:
     """Polls and delivers callbacks until told to stop. Raises DatabaseUnavailable or WrongRevision at the start only."""
-    await require_database(settings.database_url)
+    keyring = keyring_of(settings)
+    await require_database(settings.database_url, keyring)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    database = Database(str(settings.database_url), name="poller", pool_size=3)
-    leadership = Leadership(database, watch_settings(settings), SystemClock(), random.Random())  # noqa: S311
+    database = Database(str(settings.database_url), name="poller", pool_size=3, keyring=keyring)
+    counts = Counts.of_process(settings.data_dir, "poller")
+    leadership = Leadership(database, watch_settings(settings, counts), SystemClock(), random.Random())  # noqa: S311
     try:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(leadership.run(stop))
@@ -46,13 +51,20 @@ async def run(settings: Settings) -> None:
         await database.close()
 
 
-def watch_settings(settings: Settings) -> WatchSettings:
+def watch_settings(settings: Settings, counts: Counts) -> WatchSettings:
     return WatchSettings(
         interval=settings.poll_interval,
         connect_timeout=settings.connect_timeout,
         response_timeout=settings.response_timeout,
         rules=poll_rules(settings),
         base_url=settings.base_url,
+        counts=counts,
+        history=HistorySettings(
+            every=min(60.0, settings.server_history_interval),
+            sample_every=settings.server_history_interval,
+            sample_days=settings.server_history_days,
+            usage_days=settings.usage_days,
+        ),
     )
 
 

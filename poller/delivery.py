@@ -13,6 +13,7 @@ from meetingpool.database.engine import Database
 from meetingpool.logs import get_logger
 from meetingpool.operations.deliver_callbacks import Deliverer
 from meetingpool.outward.client import Outward
+from meetingpool.secret_keys import keyring_of
 from meetingpool.settings import Settings
 
 # Connections of its own, so that a renewal of the lease waits for no callback.
@@ -34,7 +35,7 @@ async def keep_delivering(settings: Settings, stop: asyncio.Event) -> None:
 
 
 async def _deliver(settings: Settings, stop: asyncio.Event) -> None:
-    database = Database(str(settings.database_url), name="callbacks", pool_size=POOL_SIZE)
+    database = Database(str(settings.database_url), name="callbacks", pool_size=POOL_SIZE, keyring=keyring_of(settings))
     try:
         async with Outward(allowed=settings.callback_allow) as outward:
             deliverer = Deliverer(
@@ -44,6 +45,7 @@ async def _deliver(settings: Settings, stop: asyncio.Event) -> None:
                 SystemClock(),
                 random.Random(),  # noqa: S311
                 hook_algorithm=Algorithm(settings.hook_checksum_algorithm),
+                audit_days=settings.audit_days,
             )
             await deliverer.run(stop)
     finally:

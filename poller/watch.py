@@ -6,8 +6,9 @@ So a server that hangs delays nobody, and a round over hundreds of servers is a 
 import asyncio
 import random
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
@@ -20,12 +21,15 @@ from meetingpool.database.engine import Database, DatabaseUnavailable
 from meetingpool.database.hooks import NOTIFICATION as HOOKS_CHANGED
 from meetingpool.database.leases import StaleEpoch, fence
 from meetingpool.database.notifications import listening
+from meetingpool.database.sealed_secrets import SecretsUnreadable
 from meetingpool.database.servers import all_servers
 from meetingpool.domain.health import half_of_the_pool_fails
 from meetingpool.domain.servers import AdminState, Health, Server, ServerId
 from meetingpool.logs import get_logger
+from meetingpool.metrics_counts import Counts
 from meetingpool.operations.poll_server import ServerPoller
 from meetingpool.operations.record_polls import Poll, PollRules, Recorded, record_polls
+from poller.history import History, HistorySettings
 from poller.hook_registration import HookRegistration
 
 LEASE = "poller"
@@ -42,13 +46,18 @@ log = get_logger()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WatchSettings:
-    """`interval`: seconds between two polls of a server. `base_url`: where servers reach us, if somebody has said so."""
+    """`interval`: seconds between two polls of a server. `base_url`: where servers reach us, if somebody has said so.
+
+    `counts`: where it is counted how long servers took.
+    """
 
     interval: float
     connect_timeout: float
     response_timeout: float
     rules: PollRules
     base_url: str | None = None
+    counts: Counts | None = None
+    history: HistorySettings = field(default_factory=HistorySettings)
 
 
 class Watch:
@@ -68,14 +77,16 @@ class Watch:
         self._panic = False
         self._gather = min(GATHER_AT_MOST, settings.interval * GATHER_OF_INTERVAL)
         self._servers_changed = asyncio.Event()
-        self._client = Client(connect_timeout=settings.connect_timeout)
+        self._client = Client(connect_timeout=settings.connect_timeout, counts=settings.counts)
+        fenced = partial(fence, name=LEASE, epoch=epoch)
+        self._history = History(database, settings.history, settings.rules.alerts, clock, fenced)
         self._hooks = HookRegistration(database, self._client, clock, base_url=settings.base_url)
         self._scheduler = AsyncIOScheduler(job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None})
 
     async def __aenter__(self) -> Self:
         deadline = min(self._settings.response_timeout, self._settings.interval * DEADLINE_OF_INTERVAL)
         self._poller = ServerPoller(await self._client.__aenter__(), self._clock, deadline=deadline)
-        works = (self._write, self._listen, self._follow_servers, self._hooks.run)
+        works = (self._write, self._listen, self._follow_servers, self._hooks.run, self._history.run)
         self._tasks = [asyncio.create_task(work()) for work in works]
         for task in self._tasks:
             task.add_done_callback(self._end_if_broken)
@@ -111,6 +122,8 @@ class Watch:
             self._servers_changed.clear()
             try:
                 await self._read_servers()
+            except SecretsUnreadable as error:
+                log.critical("secrets_unreadable", reason=str(error))
             except DatabaseUnavailable:
                 log.warning("database_unreachable")
             with suppress(TimeoutError):

@@ -16,6 +16,7 @@ from meetingpool.operations.open_library import import_rules, prepare_storage, s
 from meetingpool.operations.run_imports import ImportRunner
 from meetingpool.operations.settle_recording import Settler
 from meetingpool.operations.tidy_library import Tidier
+from meetingpool.secret_keys import keyring_of
 from meetingpool.settings import Settings, SettingsError, read_settings
 from recordings.spool import Spool
 from recordings.worker import Worker
@@ -42,12 +43,13 @@ def main() -> int:
 
 async def run(settings: Settings) -> None:
     """Imports until told to stop. Raises DatabaseUnavailable, WrongRevision, StorageUnusable or OSError at the start only."""
-    await require_database(settings.database_url)
+    keyring = keyring_of(settings)
+    await require_database(settings.database_url, keyring)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _stop, stop)
-    database = Database(str(settings.database_url), name="recordings", pool_size=4)
+    database = Database(str(settings.database_url), name="recordings", pool_size=4, keyring=keyring)
     try:
         storage = storage_of(settings)
         await prepare_storage(database, storage)

@@ -66,6 +66,11 @@ class Spool:
         self._seen: dict[str, Look] = {}
 
     @property
+    def seen(self) -> int:
+        """How many archives the last look found."""
+        return len(self._seen)
+
+    @property
     def _claimed(self) -> Path:
         return self.directory / CLAIMED
 

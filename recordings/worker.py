@@ -107,15 +107,18 @@ class Worker:
 
     async def _claim_from(self, spool: Spool) -> None:
         names = await asyncio.to_thread(spool.look, self._clock.monotonic())
+        unclaimed = spool.seen
         for name in names:
             try:
                 claimed = await asyncio.to_thread(spool.claim, name, self._clock.monotonic())
             except OSError as error:
                 log.error("archive_not_claimed", spool=str(spool.directory), archive=name, reason=error.strerror)  # noqa: TRY400
                 continue
+            unclaimed -= 1
             if claimed:
                 await self._add(claimed)
         async with self._database.transaction() as connection:
+            await imports.note_look(connection, spool.directory, unclaimed)
             known = await imports.claimed_files(connection, spool.directory)
         for claimed in await asyncio.to_thread(spool.rowless, known):
             await self._add(claimed)

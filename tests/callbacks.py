@@ -29,6 +29,7 @@ from simulator.listener import Listener
 from simulator.server import SimulatedServer
 from tests.archives import deliver, recording_archive
 from tests.integration.simulator.receiving import PATIENCE, Receiver
+from tests.keys import KEYRING
 from tests.library import made_library
 from tests.pool import FrontEnd, RunningPool, running_pool
 
@@ -199,7 +200,7 @@ async def delivering(
 ) -> AsyncIterator[Database]:
     """One more process that delivers. Yields its database."""
     stop = asyncio.Event()
-    database = Database(pool.settings.database_url or "", name="callbacks", pool_size=3)
+    database = Database(pool.settings.database_url or "", name="callbacks", pool_size=3, keyring=KEYRING)
     async with outward or Outward(allowed=LOOPBACK) as client:
         known = pool.settings.secrets if secrets is None else secrets
         delivery = asyncio.create_task(Deliverer(database, client, known, pool.clock, random.Random(1)).run(stop))

@@ -12,6 +12,7 @@ from meetingpool.database import migrate
 from meetingpool.database.embedded import acquire_embedded
 from meetingpool.database.engine import Database
 from tests.databases import cloned_database
+from tests.keys import KEYRING, SECRET_KEY
 from tests.logs import Event, captured_logs
 from tests.pool import FrontEnd, RunningPool, running_pool
 
@@ -20,6 +21,9 @@ _MEMORY = Path("/dev/shm")  # noqa: S108
 _ROOM = 6 * 1024**3
 if os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free > _ROOM:
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))
+
+# For the processes and commands that tests start.
+os.environ["MEETINGPOOL_SECRET_KEY"] = SECRET_KEY
 
 
 @pytest.fixture(scope="session")
@@ -49,7 +53,7 @@ async def database_url(template_url: str) -> AsyncIterator[str]:
 
 @pytest.fixture
 async def database(database_url: str) -> AsyncIterator[Database]:
-    database = Database(database_url, name="test", pool_size=5)
+    database = Database(database_url, name="test", pool_size=5, keyring=KEYRING)
     yield database
     await database.close()
 

@@ -26,6 +26,7 @@ from meetingpool.operations.record_polls import Poll, PollRules, Recorded, recor
 from meetingpool.settings import Settings, all_settings
 from simulator.fleet import Fleet
 from simulator.server import SimulatedServer
+from tests.keys import KEYRING, SECRET_KEY
 
 SECRET = "front-end-secret"
 ENDPOINT = "http://gateway/bigbluebutton/api"
@@ -135,7 +136,7 @@ async def running_pool(
     clock = clock or SystemClock()
     async with AsyncExitStack() as stack:
         fleet = await stack.enter_async_context(Fleet.running(servers=servers))
-        database = Database(database_url, name="test", pool_size=5)
+        database = Database(database_url, name="test", pool_size=5, keyring=KEYRING)
         stack.push_async_callback(database.close)
         client = await stack.enter_async_context(Client(connect_timeout=1.0))
         pool = RunningPool(
@@ -144,6 +145,7 @@ async def running_pool(
             settings=Settings(
                 database_url=database_url,
                 loadbalancer_secret=SECRET,
+                secret_key=(SECRET_KEY,),
                 **{"response_timeout": 2.0, "connect_timeout": 1.0, "freshness": 0.0, **_as_read(settings)},
             ),
             clock=clock,

@@ -31,6 +31,13 @@ def complete_tenant_names(incomplete: str) -> list[str]:
     return tenant_names(incomplete)
 
 
+def complete_meeting_ids(incomplete: str) -> list[str]:
+    """As for the ids of servers."""
+    from admin.completion import meeting_ids
+
+    return meeting_ids(incomplete)
+
+
 Style = Annotated[Format, typer.Option("--format", "-f", help="How to print it.")]
 Watch = Annotated[
     float | None,

@@ -10,6 +10,13 @@ from meetingpool.domain.announcements import AnnouncementState
 app = typer.Typer(name="callbacks", help="What front ends are told of meetings and recordings.", no_args_is_help=True)
 
 
+def complete_callback_ids(incomplete: str) -> list[str]:
+    """Of those that are not delivered."""
+    from admin.completion import callback_ids
+
+    return callback_ids(incomplete)
+
+
 @app.command("list")
 def list_callbacks(
     state: Annotated[AnnouncementState | None, typer.Option("--state", help="Only callbacks in this state.")] = None,
@@ -35,7 +42,10 @@ def list_callbacks(
 @app.command("retry")
 def retry(
     ids: Annotated[
-        list[int] | None, typer.Argument(metavar="ID…", min=1, max=2**63 - 1, help="The numbers of callbacks.")
+        list[int] | None,
+        typer.Argument(
+            metavar="ID…", min=1, max=2**63 - 1, help="The numbers of callbacks.", autocompletion=complete_callback_ids
+        ),
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="All that wait or were given up.")] = False,
     dry_run: DryRun = False,

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from admin.commands.arguments import DryRun, Format, OnServer, Style, Tenant, Watch, Yes
+from admin.commands.arguments import DryRun, Format, OnServer, Style, Tenant, Watch, Yes, complete_meeting_ids
 
 app = typer.Typer(name="meetings", help="The meetings that run now.", no_args_is_help=True)
 
@@ -22,7 +22,7 @@ def list_meetings(server: OnServer = None, tenant: Tenant = None, style: Style =
 
 @app.command("show")
 def show_meeting(
-    meeting_id: Annotated[str, typer.Argument(metavar="ID", help="The meetingID.")],
+    meeting_id: Annotated[str, typer.Argument(metavar="ID", help="The meetingID.", autocompletion=complete_meeting_ids)],
     tenant: Tenant = None,
     style: Style = Format.TABLE,
 ) -> None:
@@ -35,7 +35,9 @@ def show_meeting(
 
 @app.command("end")
 def end(
-    meeting_ids: Annotated[list[str] | None, typer.Argument(metavar="ID…", help="The meetingIDs.")] = None,
+    meeting_ids: Annotated[
+        list[str] | None, typer.Argument(metavar="ID…", help="The meetingIDs.", autocompletion=complete_meeting_ids)
+    ] = None,
     everything: Annotated[bool, typer.Option("--all", help="End all meetings.")] = False,
     tenant: Tenant = None,
     yes: Yes = False,

@@ -1,4 +1,9 @@
-"""The commands that run until they are stopped: `meetingpool up`, `gateway`, `poller` and `demo`."""
+"""The commands that run until they are stopped: `meetingpool up`, `gateway`, `poller`, `demo` and `simulator`."""
+
+import typer
+
+# What is typed behind it goes to the simulator as it is, which has a help of its own.
+PASSED_ON = {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []}
 
 
 def up() -> None:
@@ -27,3 +32,11 @@ def demo() -> None:
     from admin.demo import run_demo
 
     run_demo()
+
+
+def simulator(context: typer.Context) -> None:
+    """Run simulated BigBlueButton servers, to try things out; `simulator --help` lists its options."""
+    import os
+    import sys
+
+    os.execv(sys.executable, [sys.executable, "-m", "simulator", *context.args])  # noqa: S606  # it takes our place

@@ -13,6 +13,7 @@ app = typer.Typer(name="recordings", help="The library of recordings, and what i
 quarantine = typer.Typer(name="quarantine", help="Archives that were refused.", no_args_is_help=True)
 app.add_typer(quarantine, name="quarantine")
 app.command("fsck")(recordings_fsck.fsck)
+app.command("repair")(recordings_fsck.repair)
 
 
 def complete_record_ids(incomplete: str) -> list[str]:

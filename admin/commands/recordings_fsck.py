@@ -1,10 +1,10 @@
-"""`meetingpool recordings fsck`"""
+"""`meetingpool recordings fsck` and `repair`"""
 
 from typing import Annotated
 
 import typer
 
-from admin.commands.arguments import Format, Style, complete_tenant_names
+from admin.commands.arguments import DryRun, Format, Style, complete_tenant_names
 from meetingpool.domain.library_faults import Fault
 
 
@@ -38,3 +38,8 @@ def fsck(
     )
     if not with_database(lambda database, settings: run(database, settings, options, style)):
         raise typer.Exit(1)
+
+
+def repair(dry_run: DryRun = False, style: Style = Format.TABLE) -> None:
+    """Put right what can be repaired of recordings without loss: the same as `fsck --repair`."""
+    fsck(repair=not dry_run, style=style)

@@ -6,10 +6,13 @@ from typing import Annotated
 
 import typer
 
+from admin.commands import server_lists
 from admin.commands.arguments import DryRun, Format, ServerName, ServerNames, Style, Watch, Yes
 from admin.commands.given_secrets import given_secret
 
 app = typer.Typer(name="servers", help="The servers of the pool.", no_args_is_help=True)
+app.command("sync")(server_lists.sync)
+app.command("export")(server_lists.export)
 
 Secret = Annotated[str | None, typer.Option(metavar="SECRET", help="The server's secret; - reads it from standard input.")]
 SecretFile = Annotated[Path | None, typer.Option(help="A file that holds the secret.", exists=True, dir_okay=False)]
@@ -26,11 +29,11 @@ def list_servers(
 ) -> None:
     """List all servers."""
     from admin.connection import with_database
-    from admin.output import show, until_interrupted
-    from admin.servers import list_servers
+    from admin.output import until_interrupted
+    from admin.servers import show_servers
 
     with until_interrupted(watch):
-        with_database(lambda database, _: show(lambda: list_servers(database, show_secrets=show_secrets), style, watch))
+        with_database(lambda database, _: show_servers(database, style, watch, show_secrets=show_secrets))
 
 
 @app.command("add")

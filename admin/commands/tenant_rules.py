@@ -7,6 +7,7 @@ import typer
 from admin.commands.arguments import DryRun, Format, Style, TenantName, Watch
 from meetingpool.domain.parameters import Operator
 from meetingpool.domain.rule_notation import NOTATION
+from meetingpool.domain.tenants import RULED_CALLS
 
 app = typer.Typer(name="rules", help="What a tenant's calls may say: rules on parameters.", no_args_is_help=True)
 
@@ -25,7 +26,7 @@ def list_rules(name: TenantName, style: Style = Format.TABLE, watch: Watch = Non
 @app.command("set")
 def set_rule(
     name: TenantName,
-    call: Annotated[str, typer.Argument(metavar="CALL", help="create or join.")],
+    call: Annotated[str, typer.Argument(metavar="CALL", help="create or join.", autocompletion=lambda: list(RULED_CALLS))],
     rule: Annotated[str, typer.Argument(metavar="RULE", help=f"Quoted: {NOTATION}.")],
     operator: Annotated[
         Operator | None, typer.Option("--operator", help="Instead of a sign in RULE, which then is the parameter's name.")

@@ -30,11 +30,11 @@ _OPTIONAL = {
 def list_tenants(style: Style = Format.TABLE, watch: Watch = None, show_secrets: options.ShowSecrets = False) -> None:
     """List all tenants."""
     from admin.connection import with_database
-    from admin.output import show, until_interrupted
-    from admin.tenants import list_tenants
+    from admin.output import until_interrupted
+    from admin.tenants import show_tenants
 
     with until_interrupted(watch):
-        with_database(lambda database, _: show(lambda: list_tenants(database, show_secrets=show_secrets), style, watch))
+        with_database(lambda database, _: show_tenants(database, style, watch, show_secrets=show_secrets))
 
 
 @app.command("show")

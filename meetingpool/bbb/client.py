@@ -16,12 +16,15 @@ from meetingpool.bbb.answers import Answer, read_answer
 from meetingpool.bbb.checksum import Algorithm, sign
 from meetingpool.bbb.connections import Connection, Connections
 from meetingpool.bbb.dialler import Dialler
-from meetingpool.bbb.errors import NothingSent, RequestRejected, SecretRefused, UnusableAnswer
+from meetingpool.bbb.errors import NothingSent, RequestRejected, SecretRefused, ServerFailure, UnusableAnswer
 from meetingpool.bbb.names import Names
 from meetingpool.bbb.query import encode
 from meetingpool.bbb.replies import Reply
 from meetingpool.bbb.targets import Origin, is_visible, read_target
 from meetingpool.clock import SystemClock
+from meetingpool.metrics import UPSTREAM_FAILURES, UPSTREAM_SECONDS
+from meetingpool.metrics_counts import Counter, Counts, Histogram
+from meetingpool.request_ids import known_request_id
 
 __all__ = ["MAX_ANSWER_BYTES", "Body", "Client", "Reply", "signed_url"]
 
@@ -34,6 +37,8 @@ CONNECT_OF_DEADLINE = 0.9
 # A body up to this size is sent together with the head.
 SMALL_BODY_BYTES = 64 * 1024
 MAX_ROUTES = 10_000
+# A server that answers with such a status might as well not have answered.
+_BROKEN = 500
 
 _LINE_BREAKERS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
@@ -50,11 +55,13 @@ class Body:
 
 @dataclass(frozen=True, slots=True)
 class _Route:
-    """What requests to one URL, its query aside, have in common: the connections, and their line and head."""
+    """What requests to one URL, its query aside, have in common: the connections, their line and head, and what is counted."""
 
     connections: Connections
     path: str
     head: str
+    seconds: Histogram
+    failures: Counter
 
 
 def signed_url(endpoint: str, secret: str, call: str, parameters: Parameters, algorithm: Algorithm = Algorithm.SHA256) -> str:
@@ -68,15 +75,20 @@ def signed_url(endpoint: str, secret: str, call: str, parameters: Parameters, al
 class Client:
     """One HTTP client for all servers, a connection pool for each. Use as an async context manager."""
 
-    def __init__(self, *, connect_timeout: float = 5.0) -> None:
-        """`connect_timeout` in seconds: for the name look-up, a free connection and the TCP and TLS hand-shakes."""
+    def __init__(self, *, connect_timeout: float = 5.0, counts: Counts | None = None) -> None:
+        """`connect_timeout` in seconds: for the name look-up, a free connection and the TCP and TLS hand-shakes.
+
+        `counts`: where it is counted how long servers took, by their URLs.
+        """
         self._connect_timeout = connect_timeout
+        self._counts = counts or Counts.alone()
+        self._clock = SystemClock()
         self._connections: dict[Origin, Connections] = {}
         self._routes: dict[str, _Route] = {}
 
     async def __aenter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
-        self._dialler = Dialler(Names(self._loop, SystemClock()), self._loop)
+        self._dialler = Dialler(Names(self._loop, self._clock), self._loop)
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -121,12 +133,20 @@ class Client:
         """
         if deadline <= 0:
             raise NothingSent("no connection: no time is left")
-        until = self._loop.time() + deadline
+        began, until = self._clock.monotonic(), self._loop.time() + deadline
         place, _, query = url.partition("#")[0].partition("?")
         route = self._routes.get(place) or self._new_route(place)
         request = _request(route, query, body)
-        connection = route.connections.idle() or await self._connect(route.connections, deadline)
-        return await connection.exchange(request, until=until, deadline=deadline, max_body=MAX_ANSWER_BYTES)
+        try:
+            connection = route.connections.idle() or await self._connect(route.connections, deadline)
+            reply = await connection.exchange(request, until=until, deadline=deadline, max_body=MAX_ANSWER_BYTES)
+        except ServerFailure:
+            route.failures.add()
+            raise
+        route.seconds.observe(self._clock.monotonic() - began)
+        if reply.status >= _BROKEN:
+            route.failures.add()
+        return reply
 
     def _new_route(self, place: str) -> _Route:
         try:
@@ -140,7 +160,14 @@ class Client:
         if len(self._routes) >= MAX_ROUTES:
             self._routes.clear()
         head = f"Host: {target.authority}\r\nUser-Agent: Meetingpool\r\nAccept-Encoding: identity\r\n"
-        route = self._routes[place] = _Route(self._connections[target.origin], target.path, head)
+        route = self._routes[place] = _Route(
+            self._connections[target.origin],
+            target.path,
+            head,
+            # Which server and which call that is, whoever shows it knows.
+            self._counts.histogram(UPSTREAM_SECONDS, place),
+            self._counts.counter(UPSTREAM_FAILURES, place),
+        )
         return route
 
     async def _connect(self, connections: Connections, deadline: float) -> Connection:
@@ -159,13 +186,19 @@ def _request(route: _Route, query: str, body: Body | None) -> tuple[bytes, ...]:
     if not is_visible(target):
         raise NothingSent("no connection: the address is not a URL")
     if body is None:
-        return (f"GET {target} HTTP/1.1\r\n{route.head}\r\n".encode(),)
+        return (f"GET {target} HTTP/1.1\r\n{route.head}{_request_id()}\r\n".encode(),)
     if _LINE_BREAKERS.search(body.content_type):
         raise ValueError("a content type is one line")
     about_body = f"Content-Type: {body.content_type}\r\nContent-Length: {len(body.content)}\r\n"
     # As the gateway read it.
-    head = f"POST {target} HTTP/1.1\r\n{route.head}{about_body}\r\n".encode("latin-1")
+    head = f"POST {target} HTTP/1.1\r\n{route.head}{_request_id()}{about_body}\r\n".encode("latin-1")
     return (head + body.content,) if len(body.content) <= SMALL_BODY_BYTES else (head, body.content)
+
+
+def _request_id() -> str:
+    """A header for the server's logs: on whose behalf it is asked."""
+    known = known_request_id()
+    return f"X-Request-Id: {known}\r\n" if known else ""
 
 
 def _reason(error: OSError) -> str:

@@ -19,7 +19,17 @@ MAX_COUNT = 100_000
 # What some locale or other puts between groups of digits.
 _GROUPING = re.compile(r"[\s.,'\u2019]")
 
-_READ = ("meetingID", "internalMeetingID", "createTime", "participantCount", "videoCount", "isBreakout")
+_READ = (
+    "meetingID",
+    "internalMeetingID",
+    "createTime",
+    "participantCount",
+    "listenerCount",
+    "voiceParticipantCount",
+    "videoCount",
+    "isBreakout",
+)
+_BY_TELEPHONE = b"<clientType>DIAL-IN<"
 
 GENERATION_METADATA = f"{OWN_METADATA_PREFIX}generation"
 
@@ -46,6 +56,11 @@ def meeting_elements(answer: Answer) -> list[xml.Element]:
     return list(listed)
 
 
+def count_callers(document: bytes) -> int:
+    """How many people of a getMeetings document are in by telephone. A look through all of it, for figures only."""
+    return document.count(_BY_TELEPHONE)
+
+
 def read_number(text: str | None) -> int | None:
     """A number as BBB prints it, grouping separators included; None when it is not one."""
     if not text:
@@ -56,17 +71,26 @@ def read_number(text: str | None) -> int | None:
 
 def _read_meeting(element: xml.Element) -> ReportedMeeting:
     fields = {child.tag: child.text for child in element.iterchildren(*_READ)}
-    meeting_id, internal_id = ((fields.get(name) or "").strip() for name in ("meetingID", "internalMeetingID"))
-    if not meeting_id or max(len(meeting_id), len(internal_id)) > MAX_ID_LENGTH:
+    meeting_id, internal_id = (fields.get("meetingID") or "").strip(), (fields.get("internalMeetingID") or "").strip()
+    if not meeting_id or len(meeting_id) > MAX_ID_LENGTH or len(internal_id) > MAX_ID_LENGTH:
         raise UnusableAnswer("a meeting has no meetingID, or one that BBB would not have accepted")
     return ReportedMeeting(
-        meeting_id=meeting_id,
-        internal_id=internal_id,
+        meeting_id,
+        internal_id,
         created_ms=read_number(fields.get("createTime")),
-        users=min(read_number(fields.get("participantCount")) or 0, MAX_COUNT),
-        videos=min(read_number(fields.get("videoCount")) or 0, MAX_COUNT),
+        users=_count(fields.get("participantCount")),
+        videos=_count(fields.get("videoCount")),
         is_breakout=(fields.get("isBreakout") or "").strip().lower() == "true",
+        listeners=_count(fields.get("listenerCount")),
+        voices=_count(fields.get("voiceParticipantCount")),
     )
+
+
+def _count(text: str | None) -> int:
+    # There are tens of thousands of them in a round of polls, and nearly all look like this.
+    if text and len(text) < 6 and text.isascii() and text.isdigit():
+        return int(text)
+    return min(read_number(text) or 0, MAX_COUNT)
 
 
 def _without_attendees(document: bytes) -> bytes:

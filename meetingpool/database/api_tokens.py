@@ -18,8 +18,13 @@ _INSERT = f"""
     INSERT INTO api_tokens (id, name, digest, role, tenant, created_by, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7)
     RETURNING {_COLUMNS}
 """
-_IS_VALID = "revoked_at IS NULL AND (api_tokens.expires_at IS NULL OR api_tokens.expires_at > now())"
+# One for a tenant counts as long as there is the tenant.
+_IS_VALID = """
+    revoked_at IS NULL AND (api_tokens.expires_at IS NULL OR api_tokens.expires_at > now())
+    AND (tenant IS NULL OR EXISTS (SELECT FROM tenants WHERE tenants.id = api_tokens.tenant))
+"""
 _FIND_VALID = f"SELECT {_COLUMNS} FROM api_tokens WHERE digest = $1 AND {_IS_VALID}"
+_COUNTS = f"SELECT id FROM api_tokens WHERE id = $1 AND {_IS_VALID}"
 _FIND_SIGNED_IN = f"""
     SELECT {", ".join(f"api_tokens.{column}" for column in _COLUMNS.split(", "))}
     FROM dashboard_sessions JOIN api_tokens ON api_tokens.id = token_id
@@ -29,6 +34,7 @@ _NOTE_USE = """
     UPDATE api_tokens SET last_used_at = now() WHERE id = $1 AND (last_used_at IS NULL OR last_used_at < now() - $2::interval)
 """
 _REVOKE = f"UPDATE api_tokens SET revoked_at = now() WHERE id = $1 AND revoked_at IS NULL RETURNING {_COLUMNS}"
+_REVOKE_OF = "UPDATE api_tokens SET revoked_at = now() WHERE tenant = $1 AND revoked_at IS NULL"
 _SIGN_IN = """
     INSERT INTO dashboard_sessions (digest, token_id, expires_at) VALUES ($1, $2, now() + $3::interval)
 """
@@ -68,6 +74,16 @@ async def revoke_token(connection: Connection, token_id: str) -> ApiToken | None
     """The token, which counts no more from now on; None when it did not count before."""
     row = await connection.fetchrow(_REVOKE, token_id)
     return _token(row) if row else None
+
+
+async def revoke_tokens_of(connection: Connection, tenant: str) -> int:
+    """None of a tenant's tokens counts any more. Returns how many did."""
+    return affected(await connection.execute(_REVOKE_OF, tenant))
+
+
+async def token_counts(database: Database, token_id: str) -> bool:
+    """Whether the token counts now. Raises DatabaseUnavailable."""
+    return await database.statement(_COUNTS, token_id) is not None
 
 
 async def find_valid_token(database: Database, digest: bytes) -> ApiToken | None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from meetingpool.database.engine import Connection, Record
+from meetingpool.database.engine import Connection, Record, affected
 from meetingpool.database.notifications import notify
 from meetingpool.domain.audit import Actor, ActorKind, AuditEntry
 
@@ -23,6 +23,7 @@ _FIND = """
         AND ($4::timestamptz IS NULL OR at >= $4) AND ($5::bigint IS NULL OR id < $5)
     ORDER BY id DESC LIMIT $6
 """
+_PURGE = "DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE at < now() - make_interval(days => $1) ORDER BY at LIMIT $2)"
 
 
 async def write_audit(
@@ -64,6 +65,11 @@ async def find_audit(
     """The newest first. `action` may be a noun alone, for all that was done to such; `before_id` goes on from a page."""
     rows = await connection.fetch(_FIND, tenant, subject, action, since, before_id, limit)
     return [_entry(row) for row in rows]
+
+
+async def purge_audit(connection: Connection, limit: int, *, days: int) -> int:
+    """Drops up to `limit` entries that are older. Returns how many."""
+    return affected(await connection.execute(_PURGE, days, limit))
 
 
 def _entry(row: Record) -> AuditEntry:

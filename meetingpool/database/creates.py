@@ -61,6 +61,11 @@ _TOUCH = f"""
     RETURNING {MEETING_COLUMNS}, attempted_at, extract(epoch FROM now() - earlier.before)::float8 AS quiet_for, parameters
 """
 
+_UNTOUCH = f"""
+    UPDATE meetings SET attempted_at = attempted_at - make_interval(secs => $5)
+    WHERE {_KEY} AND generation = $3 AND attempted_at = $4
+"""
+
 _MOVE = """
     WITH fit AS MATERIALIZED (
         SELECT id FROM servers WHERE id = $4 AND {open_to_new} AND load <= $6::float8 FOR UPDATE
@@ -262,6 +267,12 @@ async def touch(database: Database, key: MeetingKey) -> Attempt | None:
     """Begins another create of a meeting that has a server. None when there is no such meeting."""
     row = await database.statement(_TOUCH, *key)
     return None if row is None else touched(row)
+
+
+async def untouch(database: Database, attempt: Attempt) -> None:
+    """Nothing was sent of a repeat, nor will be: the last create is the one before it."""
+    known = attempt.meeting
+    await database.statement(_UNTOUCH, *known.key, known.generation, attempt.attempted_at, attempt.quiet_for)
 
 
 async def move_refused(database: Database, wanted: Reservation, *, attempt: Attempt, said: Said) -> Attempt:

@@ -8,12 +8,16 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from types import TracebackType
 from typing import TypeAlias
 
 import asyncpg
 
+from meetingpool.secret_keys import Keyring
+
 # A connection lent by the pool. `execute`, `fetch`, `fetchrow` and `fetchval` take a statement and its arguments $1, $2, ….
+# `keyring` is that of its database: secrets are sealed and unsealed by those who write and read them.
 Connection: TypeAlias = asyncpg.pool.PoolConnectionProxy
 # A row, by the names of its columns.
 Record: TypeAlias = asyncpg.Record
@@ -23,6 +27,9 @@ DRIVER_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.Internal
 Taken = asyncpg.UniqueViolationError
 # Runs one statement with its arguments; returns the first row, or None.
 Statement = Callable[..., Awaitable[Record | None]]
+
+# For those who have nothing to do with secrets.
+NO_KEYS = Keyring()
 
 STATEMENT_TIMEOUT = 4.0
 CONNECT_TIMEOUT = 3.0
@@ -36,10 +43,16 @@ class DatabaseUnavailable(Exception):
     """The database does not answer. Check that it runs and that MEETINGPOOL_DATABASE_URL is right, then try again."""
 
 
-class Database:
-    """One pool of connections. `name` shows in pg_stat_activity."""
+class KeyedConnection(asyncpg.Connection):  # type: ignore[misc]
+    """A connection with the keys of its database."""
 
-    def __init__(self, url: str, *, name: str, pool_size: int = 5) -> None:
+    keyring: Keyring
+
+
+class Database:
+    """One pool of connections. `name` shows in pg_stat_activity; `keyring` is for the secrets that are written and read."""
+
+    def __init__(self, url: str, *, name: str, pool_size: int = 5, keyring: Keyring = NO_KEYS) -> None:
         self.url = url
         self.name = name
         self._size = pool_size
@@ -48,7 +61,8 @@ class Database:
             min_size=0,
             max_size=pool_size,
             max_inactive_connection_lifetime=IDLE_LIFETIME,
-            init=_prepare,
+            connection_class=KeyedConnection,
+            init=partial(_prepare, keyring),
             # Neither a statement nor a transaction leaves anything behind that would have to be reset.
             reset=_nothing,
             **connect_arguments(name),
@@ -184,8 +198,9 @@ def is_unavailable(error: Exception) -> bool:
     return is_transient(sqlstate) or is_refused(sqlstate)
 
 
-async def _prepare(connection: Connection) -> None:
+async def _prepare(keyring: Keyring, connection: KeyedConnection) -> None:
     """JSON goes in and comes out as what it stands for."""
+    connection.keyring = keyring
     await connection.set_type_codec("jsonb", schema="pg_catalog", encoder=json.dumps, decoder=json.loads)
 
 

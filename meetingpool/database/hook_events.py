@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from meetingpool.database import outbox
 from meetingpool.database.engine import Connection
 from meetingpool.database.hooks import delete_hook
-from meetingpool.database.notifications import notify
 from meetingpool.database.outbox import Due
 from meetingpool.domain.announcements import Announcement, AnnouncementState
 
@@ -18,19 +17,6 @@ from meetingpool.domain.announcements import Announcement, AnnouncementState
 MAX_WAITING = 10_000
 # A webhook that heard nothing for so long is removed.
 MAX_FAILING_HOURS = 24
-_AT_ONCE = 200
-
-# In their order, which is that of their numbers from then on.
-_KEEP = """
-    INSERT INTO outbox (tenant, meeting_id, kind, url, payload, announcement, hook_id)
-    SELECT tenant, meeting_id, kind, url, payload, announcement, hook_id
-    FROM ROWS FROM (jsonb_to_recordset($1::jsonb) AS (
-        tenant text, meeting_id text, kind text, url text, payload jsonb, announcement text, hook_id text
-    )) WITH ORDINALITY AS told (tenant, meeting_id, kind, url, payload, announcement, hook_id, place)
-    ORDER BY place
-    ON CONFLICT (announcement) DO NOTHING
-    RETURNING id
-"""
 
 _DROP_OLDEST = """
     WITH last_dropped AS MATERIALIZED (
@@ -62,12 +48,7 @@ async def announce_events(connection: Connection, announcements: Sequence[Announ
 
     The webhooks are held (`hold_hooks_of`).
     """
-    kept: list[int] = []
-    for start in range(0, len(announcements), _AT_ONCE):
-        rows = [_row(announcement) for announcement in announcements[start : start + _AT_ONCE]]
-        kept += [row["id"] for row in await connection.fetch(_KEEP, rows)]
-    await notify(connection, outbox.NOTIFICATION, kept[:1])
-    if not kept:
+    if not await outbox.announce_all(connection, announcements):
         return Counter()
     hook_ids = sorted({announcement.hook_id for announcement in announcements if announcement.hook_id})
     return Counter(row["hook_id"] for row in await connection.fetch(_DROP_OLDEST, hook_ids, MAX_WAITING))
@@ -94,15 +75,3 @@ async def give_up(connection: Connection, due: Due, seconds: float, error: str) 
     await outbox.settle(connection, due, AnnouncementState.GIVEN_UP, error)
     await connection.execute(_HOLD_NEXT, due.hook_id, seconds)
     return is_removed
-
-
-def _row(announcement: Announcement) -> dict[str, object]:
-    return {
-        "tenant": announcement.tenant,
-        "meeting_id": announcement.meeting_id,
-        "kind": announcement.kind,
-        "url": announcement.url,
-        "payload": announcement.payload,
-        "announcement": announcement.identity,
-        "hook_id": announcement.hook_id,
-    }

@@ -7,6 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from meetingpool.database.engine import Connection, Record
+from meetingpool.database.installation import read_callback_key
 from meetingpool.database.notifications import notify
 from meetingpool.domain.hooks import Hook, HookForm
 
@@ -98,7 +99,7 @@ async def registration(connection: Connection) -> Registration:
     row = await connection.fetchrow(_REGISTRATION)
     forms = {HookForm.PROCESSED: row["has_hooks"], HookForm.RAW: row["has_raw"]}
     return Registration(
-        callback_key=bytes(row["callback_key"]),
+        callback_key=read_callback_key(connection, row["callback_key"]),
         base_url=row["hooks_base_url"],
         forms=frozenset(form for form, is_wanted in forms.items() if is_wanted),
     )

@@ -11,6 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from meetingpool.database.engine import Connection, Record, affected
+from meetingpool.metrics import IMPORT_BOUNDS
 
 LEASE_SECONDS = 60.0
 # Rows of archives that are in the library.
@@ -46,8 +47,14 @@ _KEEP = f"""
 """
 _REGISTER = f"UPDATE imports SET record_ids = $4, formats = $5 WHERE {_OWN} RETURNING id"
 _FINISH = f"""
-    UPDATE imports SET state = 'done', finished_at = now(), lease_until = NULL, holder = NULL, reason = NULL, detail = NULL
-    WHERE {_OWN}
+    WITH done AS (
+        UPDATE imports SET state = 'done', finished_at = now(), lease_until = NULL, holder = NULL, reason = NULL, detail = NULL
+        WHERE {_OWN} RETURNING extract(epoch FROM now() - claimed_at)::float8 AS seconds
+    )
+    INSERT INTO import_seconds AS known (up_to, imports, seconds)
+    SELECT coalesce((SELECT min(bound) FROM unnest($4::float8[]) AS bound WHERE bound >= seconds), 'infinity'), 1, seconds
+    FROM done
+    ON CONFLICT (up_to) DO UPDATE SET imports = known.imports + 1, seconds = known.seconds + excluded.seconds
 """
 _POSTPONE = f"""
     UPDATE imports SET state = 'waiting', lease_until = NULL, holder = NULL, reason = $5, detail = $6,
@@ -69,6 +76,10 @@ _RELEASE = f"""
 """
 
 _LATER_FORMATS = "SELECT DISTINCT unnest(formats) AS format FROM imports WHERE id > $1 AND record_ids @> ARRAY[$2]"
+_LOOKED = """
+    INSERT INTO spool_looks (directory, unclaimed, looked_at) VALUES ($1, $2, now())
+    ON CONFLICT (directory) DO UPDATE SET unclaimed = excluded.unclaimed, looked_at = excluded.looked_at
+"""
 _FILES = "SELECT file FROM imports WHERE spool = $1 AND state <> 'done'"
 _LIST = f"SELECT {_COLUMNS} FROM imports WHERE state = ANY($1::text[]) ORDER BY id"
 _FIND = f"SELECT {_COLUMNS} FROM imports WHERE id = ANY($1::bigint[]) ORDER BY id"
@@ -174,7 +185,8 @@ async def later_formats(connection: Connection, taken: Import, record_id: str) -
 
 
 async def finish_import(connection: Connection, taken: Import) -> None:
-    await connection.execute(_FINISH, *_own(taken))
+    """What it holds is in the library; how long that took is added to the figures."""
+    await connection.execute(_FINISH, *_own(taken), list(IMPORT_BOUNDS))
 
 
 async def postpone_import(connection: Connection, taken: Import, seconds: float, reason: str, detail: str) -> None:
@@ -187,14 +199,19 @@ async def note_change(connection: Connection, taken: Import, seconds: float, siz
     await connection.execute(_SEEN, *_own(taken), seconds, size, mtime_ns)
 
 
-async def quarantine_import(connection: Connection, taken: Import, reason: str, detail: str) -> None:
-    """It is not tried again until somebody says so."""
-    await connection.execute(_QUARANTINE, *_own(taken), reason, detail)
+async def quarantine_import(connection: Connection, taken: Import, reason: str, detail: str) -> bool:
+    """It is not tried again until somebody says so. Whether its worker still was the one to say that."""
+    return affected(await connection.execute(_QUARANTINE, *_own(taken), reason, detail)) > 0
 
 
 async def release_import(connection: Connection, taken: Import) -> None:
     """Its worker stops, and did not get to the end: it is due as if nobody had taken it."""
     await connection.execute(_RELEASE, *_own(taken))
+
+
+async def note_look(connection: Connection, spool: Path, unclaimed: int) -> None:
+    """A worker looked into a spool directory, and left so many archives there, which were not complete or not to be had."""
+    await connection.execute(_LOOKED, str(spool), unclaimed)
 
 
 async def claimed_files(connection: Connection, spool: Path) -> set[str]:

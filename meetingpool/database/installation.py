@@ -1,11 +1,17 @@
 """What belongs to the installation and to no process of it."""
 
 from meetingpool.database.engine import Connection
+from meetingpool.database.sealed_secrets import unseal
 
 
 async def callback_key(connection: Connection) -> bytes:
-    """Signs the addresses that servers call back. Made with the schema, the same in every process."""
-    return bytes(await connection.fetchval("SELECT callback_key FROM installation"))
+    """Signs the addresses that servers call back. Made with the schema, the same in every process. Raises SecretsUnreadable."""
+    return read_callback_key(connection, await connection.fetchval("SELECT callback_key FROM installation"))
+
+
+def read_callback_key(connection: Connection, kept: str) -> bytes:
+    """The same, of the column's value."""
+    return bytes.fromhex(unseal(connection, "installation.callback_key", 1, kept))
 
 
 async def storage_id(connection: Connection) -> str | None:

@@ -86,6 +86,27 @@ usage_hours = Table(
     Column("person_seconds", Double, nullable=False),
     Column("peak_meetings", Integer, nullable=False),
     Column("peak_people", Integer, nullable=False),
+    # What is mostly asked for are the sums of tenants and of servers, which are few among the rows of an hour.
+    Index("ix_usage_hours_tenants", "hour", "tenant", postgresql_where=text("server_id = ''")),
+    Index("ix_usage_hours_servers", "hour", "server_id", postgresql_where=text("tenant = ''")),
+)
+
+# How long imports took, from the claim of an archive to the library: how many up to each bound, and their sum.
+import_seconds = Table(
+    "import_seconds",
+    metadata,
+    Column("up_to", Double, primary_key=True),
+    Column("imports", BigInteger, nullable=False),
+    Column("seconds", Double, nullable=False),
+)
+
+# What the last look into each spool directory found and left there.
+spool_looks = Table(
+    "spool_looks",
+    metadata,
+    Column("directory", Text, primary_key=True),
+    Column("unclaimed", Integer, nullable=False),
+    Column("looked_at", DateTime(timezone=True), nullable=False),
 )
 
 # How each server was, every few minutes, for some days.
@@ -119,5 +140,6 @@ alerts = Table(
     Column("kind", Text, primary_key=True),
     Column("subject", Text, primary_key=True),
     Column("since", DateTime(timezone=True), nullable=False, server_default=func.now()),
-    Column("detail", JSONB, nullable=False, server_default="{}"),
+    # Since when it is no longer so. What comes again soon is the same alert still, and nobody is told anew.
+    Column("over_since", DateTime(timezone=True)),
 )

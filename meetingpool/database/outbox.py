@@ -1,10 +1,11 @@
-"""Callbacks on their way to front ends: written with what they announce, taken by one deliverer at a time, kept until told.
+"""Callbacks on their way to front ends, and alerts on theirs to administrators: written with what they announce, taken by one
+deliverer at a time, kept until told.
 
 Whoever takes a row pushes its next attempt ahead, which is a lease: nobody else sends it meanwhile, and if its holder dies it is
 due again. Called by the gateway (`announce`), the deliverer and `meetingpool callbacks`.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -31,6 +32,19 @@ _ANNOUNCE = """
     ON CONFLICT (announcement) DO NOTHING
     RETURNING id
 """
+
+# In their order, which is that of their numbers from then on.
+_ANNOUNCE_ALL = """
+    INSERT INTO outbox (tenant, meeting_id, kind, url, payload, announcement, hook_id)
+    SELECT tenant, meeting_id, kind, url, payload, announcement, hook_id
+    FROM ROWS FROM (jsonb_to_recordset($1::jsonb) AS (
+        tenant text, meeting_id text, kind text, url text, payload jsonb, announcement text, hook_id text
+    )) WITH ORDINALITY AS told (tenant, meeting_id, kind, url, payload, announcement, hook_id, place)
+    ORDER BY place
+    ON CONFLICT (announcement) DO NOTHING
+    RETURNING id
+"""
+_ANNOUNCED_AT_ONCE = 200
 
 # Of each webhook the oldest event that waits, so that a front end hears of events in their order; and these after all else, since
 # they come in floods. Of each host no more than may be under way there, so that one that is slow does not take the places of all
@@ -85,8 +99,8 @@ _RELEASE = """
 
 _LIST = f"""
     SELECT {_LISTED} FROM outbox
-    WHERE ($1::text IS NULL OR state = $1) AND ($2::text IS NULL OR tenant = $2)
-    ORDER BY id
+    WHERE ($1::text IS NULL OR state = $1) AND ($2::text IS NULL OR tenant = $2) AND id > $3
+    ORDER BY id LIMIT $4
 """
 _FIND = f"SELECT {_LISTED} FROM outbox WHERE id = ANY($1::bigint[]) ORDER BY id"
 
@@ -161,6 +175,16 @@ async def announce(connection: Connection, announcement: Announcement) -> bool:
     return row_id is not None
 
 
+async def announce_all(connection: Connection, announcements: Sequence[Announcement]) -> int:
+    """The same for many, in their order. Returns how many were not kept before."""
+    kept: list[int] = []
+    for start in range(0, len(announcements), _ANNOUNCED_AT_ONCE):
+        rows = [_row(announcement) for announcement in announcements[start : start + _ANNOUNCED_AT_ONCE]]
+        kept += [row["id"] for row in await connection.fetch(_ANNOUNCE_ALL, rows)]
+    await notify(connection, NOTIFICATION, kept[:1])
+    return len(kept)
+
+
 async def claim_due(
     connection: Connection, kinds: Collection[CallbackKind], *, limit: int, per_host: int, under_way: Mapping[str, int]
 ) -> list[Due]:
@@ -173,9 +197,9 @@ async def mark_delivered(connection: Connection, due: Due) -> None:
     await connection.execute(_DELIVERED, due.id)
 
 
-async def settle(connection: Connection, due: Due, state: AnnouncementState, error: str) -> None:
-    """It will not be tried again, for the reason `error`."""
-    await connection.execute(_SETTLE, due.id, due.attempts, state, error)
+async def settle(connection: Connection, due: Due, state: AnnouncementState, error: str) -> bool:
+    """It will not be tried again, for the reason `error`. Whether its holder still was the one to say so."""
+    return affected(await connection.execute(_SETTLE, due.id, due.attempts, state, error)) > 0
 
 
 async def postpone(connection: Connection, due: Due, seconds: float, error: str) -> None:
@@ -189,9 +213,11 @@ async def release(connection: Connection, due: Due) -> None:
     await notify(connection, NOTIFICATION, [due.id])
 
 
-async def list_kept(connection: Connection, state: AnnouncementState | None, tenant: str | None) -> list[Kept]:
-    """The oldest first; only those in `state`, and of `tenant`, if given."""
-    return [_kept(row) for row in await connection.fetch(_LIST, state, tenant)]
+async def list_kept(
+    connection: Connection, state: AnnouncementState | None, tenant: str | None, *, after_id: int = 0, limit: int | None = None
+) -> list[Kept]:
+    """The oldest first; only those in `state`, and of `tenant`, if given; behind `after_id`, and at most `limit`."""
+    return [_kept(row) for row in await connection.fetch(_LIST, state, tenant, after_id, limit)]
 
 
 async def find_kept(connection: Connection, ids: Collection[int]) -> list[Kept]:
@@ -208,6 +234,18 @@ async def retry(connection: Connection, ids: Collection[int]) -> list[int]:
 async def purge_outbox(connection: Connection, limit: int) -> int:
     """Drops up to `limit` rows that were settled long ago. Returns how many."""
     return affected(await connection.execute(_PURGE, EVENTS_KEPT_HOURS, KEPT_DAYS, limit))
+
+
+def _row(announcement: Announcement) -> dict[str, object]:
+    return {
+        "tenant": announcement.tenant,
+        "meeting_id": announcement.meeting_id,
+        "kind": announcement.kind,
+        "url": announcement.url,
+        "payload": announcement.payload,
+        "announcement": announcement.identity,
+        "hook_id": announcement.hook_id,
+    }
 
 
 def _due(row: Record) -> Due:

@@ -51,6 +51,14 @@ _RECORD = f"""
             AND x.listed AND (x.is_news OR x.users <> x.listed_users OR m.joining > 0)
         RETURNING {", ".join("m." + column for column in MEETING_COLUMNS.split(", "))}, x.is_news
     ),
+    over AS (
+        UPDATE meetings m SET state = CASE WHEN m.state = 'live' THEN 'ending' ELSE m.state END, users = 0, joining = 0
+        FROM mapped x
+        WHERE (m.tenant, m.meeting_id, m.generation) = (x.tenant, x.meeting_id, x.generation)
+            AND NOT x.listed AND m.attempted_at < x.quiet_since AND (m.state = 'live' OR m.users + m.joining > 0)
+            AND m.attempted_at >= x.quiet_since - {unwritten("m.state", "$8")}
+        RETURNING {", ".join("m." + column for column in MEETING_COLUMNS.split(", "))}, x.state = 'live' AS is_news
+    ),
     gone AS (
         DELETE FROM meetings m USING mapped x
         WHERE (m.tenant, m.meeting_id, m.generation) = (x.tenant, x.meeting_id, x.generation)
@@ -58,12 +66,13 @@ _RECORD = f"""
         RETURNING m.tenant, m.meeting_id, m.generation
     )
     SELECT 'seen' AS kind, {MEETING_COLUMNS}, NULL::float8 AS expected_users, NULL::float8 AS age, NULL AS mapped_to
-    FROM seen WHERE is_news
+    FROM (SELECT * FROM seen UNION ALL SELECT * FROM over) AS written WHERE is_news
     UNION ALL
     SELECT 'gone', tenant, meeting_id, NULL, generation, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM gone
     UNION ALL
-    SELECT 'reserved', NULL, NULL, server_id, NULL, NULL, NULL, NULL, NULL, NULL, expected_users, age, NULL
-    FROM mapped WHERE NOT listed AND attempted_at >= quiet_since
+    SELECT 'reserved', NULL, NULL, server_id, NULL, NULL, NULL, NULL, NULL, NULL,
+        CASE WHEN attempted_at >= quiet_since THEN expected_users ELSE 0 END, age, NULL
+    FROM mapped WHERE NOT listed AND attempted_at >= quiet_since - {unwritten("state", "$8")}
     UNION ALL
     SELECT 'orphan', NULL, r.host_id, r.server_id, NULL, NULL, r.internal_id, NULL, NULL, NULL, NULL, NULL, m.server_id
     FROM r JOIN meetings m ON m.host_id = r.host_id AND m.server_id <> r.server_id
@@ -78,6 +87,11 @@ _WRITE = """
         users = coalesce(p.users, s.users),
         largest_meeting = coalesce(p.largest_meeting, s.largest_meeting),
         videos = coalesce(p.videos, s.videos),
+        rooms = CASE
+            WHEN p.rooms IS NULL THEN s.rooms
+            WHEN p.begun = 0 THEN s.rooms || p.rooms
+            ELSE s.rooms || p.rooms || jsonb_build_object('begun', coalesce((s.rooms->>'begun')::bigint, 0) + p.begun)
+        END,
         bbb_version = coalesce(nullif(p.bbb_version, ''), s.bbb_version),
         failures = p.failures,
         successes = p.successes,
@@ -88,9 +102,9 @@ _WRITE = """
         failing_since = CASE WHEN p.failures = 0 THEN NULL ELSE coalesce(s.failing_since, now()) END,
         offline_since = CASE WHEN p.flaps > s.flaps THEN now() ELSE s.offline_since END
     FROM unnest($1::text[], $2::text[], $3::text[], $4::float8[], $5::int[], $6::int[], $7::int[], $8::int[], $9::text[],
-        $10::int[], $11::int[], $12::int[], $13::int[], $14::text[])
+        $10::int[], $11::int[], $12::int[], $13::int[], $14::text[], $15::jsonb[], $16::int[])
         AS p(id, admin_state, health, load, meetings, users, largest_meeting, videos, bbb_version,
-            failures, successes, flaps, empty_polls, last_error)
+            failures, successes, flaps, empty_polls, last_error, rooms, begun)
     WHERE s.id = p.id
 """
 
@@ -133,7 +147,10 @@ class LockedServer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerStatus:
-    """What a poll makes of a server's row. None leaves what the last good poll wrote."""
+    """What a poll makes of a server's row. None leaves what the last good poll wrote.
+
+    `rooms`: what of meetingpool.domain.room_sizes is known anew; `begun`: how many meetings are added to those that began.
+    """
 
     id: ServerId
     admin_state: AdminState
@@ -143,6 +160,8 @@ class ServerStatus:
     users: int | None = None
     largest_meeting: int | None = None
     videos: int | None = None
+    rooms: Mapping[str, Any] | None = None
+    begun: int = 0
     bbb_version: str | None = None
     empty_polls: int | None = None
     error: str = ""
@@ -247,6 +266,8 @@ async def write_statuses(connection: Connection, statuses: Sequence[ServerStatus
         [status.record.flaps for status in statuses],
         [status.empty_polls for status in statuses],
         [status.error for status in statuses],
+        [status.rooms for status in statuses],
+        [status.begun for status in statuses],
     )
     await notify(
         connection,

@@ -6,6 +6,8 @@ Apart from the migrations themselves (`migrate.py`), since what runs them is lar
 from importlib.resources import files
 
 from meetingpool.database.engine import Connection, Database, DatabaseUnavailable
+from meetingpool.database.sealed_secrets import require_secrets
+from meetingpool.secret_keys import Keyring
 
 
 class WrongRevision(Exception):
@@ -47,13 +49,14 @@ async def require_revision(database: Database) -> None:
     raise from_newer_version(current)
 
 
-async def require_database(database_url: str | None) -> None:
-    """What a process checks before it starts. Raises DatabaseUnavailable or WrongRevision, with what to do."""
+async def require_database(database_url: str | None, keyring: Keyring) -> None:
+    """What a process checks before it starts. Raises DatabaseUnavailable, SecretsUnreadable or WrongRevision, with what to do."""
     if database_url is None:
         raise DatabaseUnavailable("This process needs MEETINGPOOL_DATABASE_URL; `meetingpool up` sets it for its processes")
-    database = Database(database_url, name="check", pool_size=1)
+    database = Database(database_url, name="check", pool_size=1, keyring=keyring)
     try:
         await require_revision(database)
+        await require_secrets(database)
     finally:
         await database.close()
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from meetingpool.database.engine import Connection, Record, Taken, assignments
 from meetingpool.database.notifications import notify
+from meetingpool.database.sealed_secrets import seal, unseal
 from meetingpool.domain.refusals import Conflict
 from meetingpool.domain.servers import AdminState, Health, Server, ServerId
 
@@ -17,6 +18,7 @@ _INSERT = """
     INSERT INTO servers (id, url, secret, admin_state, load_multiplier, tags, region) VALUES ($1, $2, $3, $4, $5, $6, $7)
 """
 _STATUS = "SELECT load, health, admin_state FROM servers WHERE id = $1"
+_SEALED = "servers.secret"
 _LOCK = "SELECT FROM servers WHERE id = $1 FOR UPDATE"
 
 
@@ -25,7 +27,8 @@ class ServerExists(Conflict):
 
 
 async def all_servers(connection: Connection) -> list[Server]:
-    return [_server(row) for row in await connection.fetch(_ALL)]
+    """Raises SecretsUnreadable."""
+    return [_server(connection, row) for row in await connection.fetch(_ALL)]
 
 
 async def find_server(connection: Connection, name: str) -> Server | None:
@@ -38,13 +41,13 @@ async def find_server(connection: Connection, name: str) -> Server | None:
 
 
 async def insert_server(connection: Connection, server: Server) -> None:
-    """Raises ServerExists."""
+    """Raises ServerExists or SecretsUnreadable."""
     try:
         await connection.execute(
             _INSERT,
             server.id,
             server.url,
-            server.secret,
+            seal(connection, _SEALED, server.id, server.secret),
             server.admin_state,
             server.load_multiplier,
             sorted(server.tags),
@@ -56,9 +59,12 @@ async def insert_server(connection: Connection, server: Server) -> None:
 
 
 async def update_server(connection: Connection, server_id: ServerId, changes: Mapping[str, Any]) -> None:
-    """Writes the columns in `changes`. Raises ServerExists when the new URL is another server's."""
+    """Writes the columns in `changes`. Raises SecretsUnreadable, or ServerExists when the new URL is another server's."""
+    kept = dict(changes)
+    if "secret" in kept:
+        kept["secret"] = seal(connection, _SEALED, server_id, kept["secret"])
     try:
-        await connection.execute(f"UPDATE servers SET {assignments(changes)} WHERE id = $1", server_id, *changes.values())
+        await connection.execute(f"UPDATE servers SET {assignments(kept)} WHERE id = $1", server_id, *kept.values())
     except Taken as error:
         raise ServerExists(f"Another server has the URL {changes.get('url')} already") from error
     await notify(connection, "servers", [server_id])
@@ -80,11 +86,11 @@ async def server_status(connection: Connection, server_id: ServerId) -> tuple[fl
     return (row["load"], Health(row["health"]), AdminState(row["admin_state"])) if row else None
 
 
-def _server(row: Record) -> Server:
+def _server(connection: Connection, row: Record) -> Server:
     return Server(
         id=ServerId(row["id"]),
         url=row["url"],
-        secret=row["secret"],
+        secret=unseal(connection, _SEALED, row["id"], row["secret"]),
         admin_state=AdminState(row["admin_state"]),
         health=Health(row["health"]),
         load=row["load"],

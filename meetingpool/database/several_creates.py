@@ -54,6 +54,9 @@ _RESERVE_ALL = f"""
             ) ORDER BY tenant, meeting_id
         ) AS given CROSS JOIN LATERAL (
             SELECT id FROM servers WHERE id = given.server_id AND {OPEN_TO_NEW} AND (ceiling IS NULL OR load <= ceiling)
+                AND NOT EXISTS (
+                    SELECT FROM meetings WHERE meetings.tenant = given.tenant AND meetings.meeting_id = given.meeting_id
+                )
             FOR UPDATE SKIP LOCKED
         ) AS held
     ),

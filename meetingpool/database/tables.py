@@ -194,8 +194,8 @@ installation = Table(
     "installation",
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=False, server_default="1"),
-    # Signs the addresses that servers call back.
-    Column("callback_key", LargeBinary, nullable=False),
+    # Signs the addresses that servers call back. In hexadecimal digits, and sealed as all secrets are.
+    Column("callback_key", Text, nullable=False),
     # Where servers reach us, as the last webhook that was registered here showed it; NULL as long as there has been none.
     Column("hooks_base_url", Text),
     # What the storage of recordings must hold to be ours; NULL until it was first used.

@@ -7,6 +7,7 @@ from typing import Any
 from meetingpool.database.engine import Connection, Record, Taken, affected, assignments
 from meetingpool.database.hooks import delete_hooks_of
 from meetingpool.database.notifications import notify
+from meetingpool.database.sealed_secrets import seal, unseal
 from meetingpool.domain.meetings import MeetingState
 from meetingpool.domain.parameters import Operator, Rule
 from meetingpool.domain.refusals import Conflict
@@ -15,6 +16,7 @@ from meetingpool.domain.tenants import LrsAccess, Tenant, rules_by_call
 _COLUMNS = "id, name, secrets, checksum_algorithms, server_tags, max_meetings, max_users, callback_hosts, lrs"
 _ALL = f"SELECT {_COLUMNS} FROM tenants ORDER BY name"
 _INSERT = f"INSERT INTO tenants ({_COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)"
+_SECRETS, _LRS = "tenants.secrets", "tenants.lrs"
 _LOCK = "SELECT FROM tenants WHERE id = $1 FOR UPDATE"
 _COUNT_OF = f"SELECT count(*) FROM meetings WHERE tenant = $1 AND state <> '{MeetingState.ENDING}'"
 _COUNT = "SELECT tenant, count(*) AS count FROM meetings GROUP BY tenant"
@@ -43,13 +45,13 @@ class TenantRule:
 
 
 async def all_tenants(connection: Connection) -> list[Tenant]:
-    """All tenants by their names, each with its rules."""
+    """All tenants by their names, each with its rules. Raises SecretsUnreadable."""
     ruled: dict[str, dict[str, tuple[Rule, ...]]] = {}
     for rule in await all_rules(connection):
         by_call = ruled.setdefault(rule.tenant_id, {})
         by_call[rule.call] = (*by_call.get(rule.call, ()), rule.rule)
     found = await connection.fetch(_ALL)
-    return [_tenant(row, ruled.get(row["id"], {})) for row in found]
+    return [_tenant(connection, row, ruled.get(row["id"], {})) for row in found]
 
 
 async def find_tenant(connection: Connection, name: str) -> Tenant | None:
@@ -60,19 +62,19 @@ async def find_tenant(connection: Connection, name: str) -> Tenant | None:
 
 
 async def insert_tenant(connection: Connection, tenant: Tenant) -> None:
-    """Raises TenantExists."""
+    """Raises TenantExists or SecretsUnreadable."""
     try:
         await connection.execute(
             _INSERT,
             tenant.id,
             tenant.name,
-            list(tenant.secrets),
+            seal(connection, _SECRETS, tenant.id, list(tenant.secrets)),
             _listed(tenant.checksum_algorithms),
             _listed(tenant.server_tags),
             tenant.max_meetings,
             tenant.max_users,
             _listed(tenant.callback_hosts),
-            asdict(tenant.lrs) if tenant.lrs else None,
+            seal(connection, _LRS, tenant.id, asdict(tenant.lrs)) if tenant.lrs else None,
         )
     except Taken as error:
         raise TenantExists(f"There is a tenant with the id {tenant.id} or the name {tenant.name} already") from error
@@ -80,9 +82,13 @@ async def insert_tenant(connection: Connection, tenant: Tenant) -> None:
 
 
 async def update_tenant(connection: Connection, tenant_id: str, changes: Mapping[str, Any]) -> None:
-    """Writes the columns in `changes`. Raises TenantExists when the new name is another tenant's."""
+    """Writes the columns in `changes`. Raises SecretsUnreadable, or TenantExists when the new name is another tenant's."""
+    kept = {
+        column: seal(connection, f"tenants.{column}", tenant_id, value) if column in ("secrets", "lrs") and value else value
+        for column, value in changes.items()
+    }
     try:
-        await connection.execute(f"UPDATE tenants SET {assignments(changes)} WHERE id = $1", tenant_id, *changes.values())
+        await connection.execute(f"UPDATE tenants SET {assignments(kept)} WHERE id = $1", tenant_id, *kept.values())
     except Taken as error:
         raise TenantExists(f"Another tenant has the name {changes.get('name')} already") from error
     await notify(connection, "tenants", [tenant_id])
@@ -140,17 +146,17 @@ async def delete_rule(connection: Connection, tenant_id: str, rule_id: int) -> b
     return affected(gone) > 0
 
 
-def _tenant(row: Record, ruled: Mapping[str, tuple[Rule, ...]]) -> Tenant:
+def _tenant(connection: Connection, row: Record, ruled: Mapping[str, tuple[Rule, ...]]) -> Tenant:
     return Tenant(
         id=row["id"],
         name=row["name"],
-        secrets=tuple(row["secrets"]),
+        secrets=tuple(unseal(connection, _SECRETS, row["id"], row["secrets"])),
         checksum_algorithms=_frozen(row["checksum_algorithms"]),
         server_tags=_frozen(row["server_tags"]),
         max_meetings=row["max_meetings"],
         max_users=row["max_users"],
         callback_hosts=tuple(row["callback_hosts"]) if row["callback_hosts"] is not None else None,
-        lrs=LrsAccess(**row["lrs"]) if row["lrs"] else None,
+        lrs=LrsAccess(**unseal(connection, _LRS, row["id"], row["lrs"])) if row["lrs"] else None,
         rules=rules_by_call(ruled),
     )
 

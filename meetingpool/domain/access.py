@@ -24,6 +24,7 @@ class Permission(StrEnum):
     END_MEETINGS = "end_meetings"
     READ_RECORDINGS = "read_recordings"
     CHANGE_RECORDINGS = "change_recordings"
+    ASSIGN_RECORDINGS = "assign_recordings"
     READ_QUARANTINE = "read_quarantine"
     CHANGE_QUARANTINE = "change_quarantine"
     READ_TENANTS = "read_tenants"
@@ -62,6 +63,7 @@ PERMISSIONS: dict[Role, frozenset[Permission]] = {
         Permission.CHANGE_SERVERS,
         Permission.END_MEETINGS,
         Permission.CHANGE_RECORDINGS,
+        Permission.ASSIGN_RECORDINGS,
         Permission.CHANGE_QUARANTINE,
         Permission.RETRY_CALLBACKS,
     },

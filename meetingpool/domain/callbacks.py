@@ -25,7 +25,8 @@ _MARK_LENGTH = MARK_BITS // 4
 class CallbackKind(StrEnum):
     """What is announced. `meeting-ended` is asked of every server; the others where the front end gave an address.
 
-    `hook-event` is what servers tell us of as webhooks (hooks.py), and no parameter of a create.
+    `hook-event` is what servers tell us of as webhooks (hooks.py), and no parameter of a create. `alert` is for administrators
+    (alerts.py), and about no meeting.
     """
 
     MEETING_ENDED = "meeting-ended"
@@ -33,6 +34,7 @@ class CallbackKind(StrEnum):
     RECORDING_READY = "recording-ready"
     ANALYTICS = "analytics"
     HOOK_EVENT = "hook-event"
+    ALERT = "alert"
 
 
 # By the names of metadata in lower case, which is how BBB compares them. Of several for one kind BBB takes the first.

@@ -70,6 +70,8 @@ class ReportedMeeting(NamedTuple):
     users: int
     videos: int
     is_breakout: bool
+    listeners: int = 0
+    voices: int = 0
 
 
 def host_id_of(key: MeetingKey) -> str:

@@ -54,7 +54,7 @@ class Pool:
 
     def promise(self, server_id: ServerId, load: float) -> None:
         """Counts `load` on a server until it is written to the database; a negative `load` takes the promise back."""
-        self._promised[server_id] = self._promised.get(server_id, 0.0) + load
+        self._promised[server_id] = round(self._promised.get(server_id, 0.0) + load, 9)
         if server := self.servers.get(server_id):
             self._ranking.put(server, self.load_of(server))
 

@@ -7,12 +7,13 @@ import hashlib
 import secrets
 import uuid
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from meetingpool.database import api_tokens
 from meetingpool.database.engine import Database
 from meetingpool.database.tenants import find_tenant
 from meetingpool.domain.access import ApiToken, Role
+from meetingpool.domain.lengths import read_length
 from meetingpool.domain.refusals import Invalid, NotFound
 from meetingpool.operations.changes import Change
 
@@ -64,6 +65,30 @@ async def create_token(
         "tokens.create", token.name, tenant=token.tenant, after={"id": token.id, "role": token.role, "expires_at": expiry}
     )
     return NewToken(token, plain)
+
+
+def expiry(lasts: str | None, now: float) -> datetime | None:
+    """When a token expires that is to last for `lasts`, like 90d, 12h or 30m; None for ever. `now` in seconds since 1970.
+
+    Raises InvalidToken.
+    """
+    if lasts is None:
+        return None
+    length = read_length(lasts)
+    if length is None:
+        raise InvalidToken("A token lasts for so many days, hours or minutes, like 90d, 12h or 30m, and 3650d at most")
+    return datetime.fromtimestamp(now, UTC) + length
+
+
+async def create_passing_token(change: Change, name: str, role: Role, expires_at: datetime) -> NewToken:
+    """A token in the place of those that were made by this call before, which count no more: there is one by this `name`.
+
+    For a demonstration, which shows its visitors a way in whenever it starts.
+    """
+    for token in await api_tokens.list_tokens(change.connection):
+        if token.revoked_at is None and token.name.rpartition("-")[0] == name:
+            await revoke_token(change, token.id)
+    return await create_token(change, f"{name}-{secrets.token_hex(3)}", role, expires_at=expires_at)
 
 
 async def revoke_token(change: Change, name: str) -> ApiToken:

@@ -13,6 +13,8 @@ from meetingpool.domain.servers import Server, normal_url
 from meetingpool.operations.changes import HIDDEN, Change
 from meetingpool.operations.find_server import server_named
 
+# More would only make sums of loads inexact.
+MAX_LOAD_MULTIPLIER = 1000.0
 _TAG = re.compile(r"[^\s,!]+")
 
 
@@ -37,8 +39,11 @@ def checked_values(
             raise InvalidServer("The secret must not be empty; `bbb-conf --secret` on the server shows it")
         values["secret"] = secret.strip()
     if load_multiplier is not None:
-        if not 0 < load_multiplier < float("inf"):
-            raise InvalidServer("The load multiplier must be a number greater than 0; 2 makes each meeting count twice")
+        if not 0 < load_multiplier <= MAX_LOAD_MULTIPLIER:
+            raise InvalidServer(
+                f"The load multiplier must be a number greater than 0, and {MAX_LOAD_MULTIPLIER:g} at most; "
+                "2 makes each meeting count twice"
+            )
         values["load_multiplier"] = load_multiplier
     if tags is not None:
         values["tags"] = checked_tags(tags)
@@ -50,10 +55,15 @@ def checked_values(
 async def change_server(change: Change, name: str, values: dict[str, Any]) -> Server:
     """Gives a server the checked `values`. Returns it as it was. Raises NoSuchServer or ServerExists."""
     server = await server_named(change.connection, name)
+    await change_known_server(change, server, values)
+    return server
+
+
+async def change_known_server(change: Change, server: Server, values: dict[str, Any]) -> None:
+    """The same to a server that was looked up in this transaction."""
     await update_server(change.connection, server.id, values)
     before = {column: getattr(server, column) for column in values}
     await change.note("servers.set", server.id, before=described(before), after=described(values))
-    return server
 
 
 def described(values: Mapping[str, Any]) -> dict[str, Any]:

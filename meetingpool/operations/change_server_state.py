@@ -12,7 +12,7 @@ from meetingpool.operations.changes import Change
 from meetingpool.operations.find_server import server_named
 
 # A meeting that was ended, or whose server is dead, keeps nobody from switching the server off.
-_RUNNING = (MeetingState.RESERVING, MeetingState.LIVE, MeetingState.UNKNOWN)
+RUNNING = (MeetingState.RESERVING, MeetingState.LIVE, MeetingState.UNKNOWN)
 _NAMED_AT_MOST = 5
 
 
@@ -30,27 +30,37 @@ _ACTIONS = {
 async def change_state(change: Change, name: str, state: AdminState) -> Server:
     """Returns the server as it was. Raises NoSuchServer; MeetingsRunning for disabling, with what to do."""
     server = await server_named(change.connection, name)
+    await change_known_state(change, server, state)
+    return server
+
+
+async def change_known_state(change: Change, server: Server, state: AdminState) -> None:
+    """The same to a server that was looked up in this transaction."""
     if state is AdminState.DISABLED:
         await _require_empty(change.connection, server.id, "disabled")
     await update_server(change.connection, server.id, {"admin_state": state})
     before = {"admin_state": server.admin_state}
     await change.note(_ACTIONS[state], server.id, before=before, after={"admin_state": state})
-    return server
 
 
 async def remove_server(change: Change, name: str) -> Server:
     """Takes a server out of the pool. Raises NoSuchServer or MeetingsRunning."""
     server = await server_named(change.connection, name)
+    await remove_known_server(change, server)
+    return server
+
+
+async def remove_known_server(change: Change, server: Server) -> None:
+    """The same to a server that was looked up in this transaction."""
     await _require_empty(change.connection, server.id, "removed")
     await forget_all_on(change.connection, server.id)
     await delete_server(change.connection, server.id)
     await change.note("servers.remove", server.id, before={"url": server.url, "admin_state": server.admin_state})
-    return server
 
 
 async def _require_empty(connection: Connection, server_id: ServerId, wanted: str) -> None:
     await lock_server(connection, server_id)
-    running = [meeting for meeting in await meetings_on(connection, server_id) if meeting.state in _RUNNING]
+    running = [meeting for meeting in await meetings_on(connection, server_id) if meeting.state in RUNNING]
     if running:
         raise MeetingsRunning(
             f"Server {server_id} is not {wanted}, because meetings run on it ({_names_of(running)}): "

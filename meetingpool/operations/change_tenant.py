@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from meetingpool.bbb.checksum import Algorithm
+from meetingpool.database.api_tokens import revoke_tokens_of
 from meetingpool.database.engine import Connection
 from meetingpool.database.meetings import all_meetings
 from meetingpool.database.tenants import (
@@ -148,10 +149,11 @@ async def change_tenant(change: Change, name: str, values: dict[str, Any], secre
 
 
 async def remove_tenant(change: Change, name: str) -> Tenant:
-    """Removes a tenant with its rules. Returns it. Raises NoSuchTenant or TenantInUse."""
+    """Removes a tenant with its rules, and revokes its tokens. Returns it. Raises NoSuchTenant or TenantInUse."""
     tenant = await locked_tenant(change.connection, name)
     await require_unused(change.connection, tenant)
     await delete_tenant(change.connection, tenant.id)
+    await revoke_tokens_of(change.connection, tenant.id)
     await change.note("tenants.remove", tenant.id, tenant=tenant.id, before=_described(tenant, _DESCRIBED))
     return tenant
 

@@ -7,22 +7,28 @@ again when the lease is over. No transaction is open while a front end is called
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from meetingpool.bbb.checksum import Algorithm
 from meetingpool.clock import Clock
 from meetingpool.database import hook_events, outbox
+from meetingpool.database.alerts import find_hooks
+from meetingpool.database.audit import purge_audit
 from meetingpool.database.engine import Connection, Database, DatabaseUnavailable
 from meetingpool.database.notifications import listening
 from meetingpool.database.outbox import Due
 from meetingpool.database.placements import purge_placements
 from meetingpool.database.tenants import all_tenants
+from meetingpool.domain.alerts import AlertHook
 from meetingpool.domain.announcements import EVENT_PAUSES, AnnouncementState, event_pause_after, pause_after
+from meetingpool.domain.callbacks import CallbackKind
 from meetingpool.domain.meetings import DEFAULT_TENANT
 from meetingpool.domain.tenants import Tenant
 from meetingpool.logs import get_logger
+from meetingpool.operations.alerts import callback_given_up
 from meetingpool.operations.send_callback import REQUESTS, Outcome, Signing, send_callback
 from meetingpool.outward.client import Outward
 
@@ -37,13 +43,19 @@ PURGE_AT_ONCE = 1000
 # Between the signal to stop and giving up what is still under way, in seconds.
 FINISH_WITHIN = 12.0
 
+KINDS = (*REQUESTS, CallbackKind.ALERT)
+
+Recipient = Tenant | AlertHook
 Purge = Callable[[Connection, int], Awaitable[int]]
 
 log = get_logger()
 
 
 class Deliverer:
-    """One process's share of the deliveries. `secrets`: those of the front end that is no tenant."""
+    """One process's share of the deliveries. `secrets`: those of the front end that is no tenant.
+
+    What is old is dropped on the way, and entries of the audit after `audit_days`.
+    """
 
     def __init__(
         self,
@@ -54,6 +66,7 @@ class Deliverer:
         rng: random.Random,
         *,
         hook_algorithm: Algorithm = Algorithm.SHA1,
+        audit_days: int = 400,
     ) -> None:
         self._database = database
         self._outward = outward
@@ -61,6 +74,7 @@ class Deliverer:
         self._clock = clock
         self._rng = rng
         self._hook_algorithm = hook_algorithm
+        self._purges: tuple[Purge, ...] = (outbox.purge_outbox, purge_placements, partial(purge_audit, days=audit_days))
         self._under_way: dict[asyncio.Task[None], Due] = {}
         self._woken = asyncio.Event()
 
@@ -87,21 +101,24 @@ class Deliverer:
         under_way = Counter(due.host for due in self._under_way.values())
         try:
             async with self._database.transaction() as connection:
-                taken = await outbox.claim_due(
-                    connection, list(REQUESTS), limit=places, per_host=AT_ONCE_PER_HOST, under_way=under_way
-                )
-                tenants = await self._tenants(connection) if taken else {}
+                taken = await outbox.claim_due(connection, KINDS, limit=places, per_host=AT_ONCE_PER_HOST, under_way=under_way)
+                recipients = await self._recipients(connection, taken) if taken else {}
         except DatabaseUnavailable:
             log.warning("database_unreachable")
             return
         for due in taken:
-            task = asyncio.create_task(self._deliver(due, tenants.get(due.tenant)))
+            task = asyncio.create_task(self._deliver(due, recipients.get(due.id)))
             self._under_way[task] = due
             task.add_done_callback(self._end)
 
-    async def _tenants(self, connection: Connection) -> dict[str, Tenant]:
-        """Read for every batch: a secret may have been changed a moment ago."""
-        return {tenant.id: tenant for tenant in (*await all_tenants(connection), self._installation)}
+    async def _recipients(self, connection: Connection, taken: Sequence[Due]) -> dict[int, Recipient | None]:
+        """Who is told each of those that were taken. Read for every batch: a secret may have been changed a moment ago."""
+        tenants = {tenant.id: tenant for tenant in (*await all_tenants(connection), self._installation)}
+        wanted = {due.payload["hook"] for due in taken if due.kind is CallbackKind.ALERT}
+        hooks = await find_hooks(connection, wanted) if wanted else {}
+        return {
+            due.id: hooks.get(due.payload["hook"]) if due.kind is CallbackKind.ALERT else tenants.get(due.tenant) for due in taken
+        }
 
     def _end(self, task: "asyncio.Task[None]") -> None:
         due = self._under_way.pop(task)
@@ -110,8 +127,8 @@ class Deliverer:
             # It is due again when the lease is over.
             log.error("callback_not_written", id=due.id, kind=due.kind, exc_info=error)
 
-    async def _deliver(self, due: Due, tenant: Tenant | None) -> None:
-        outcome = await self._attempt(due, tenant)
+    async def _deliver(self, due: Due, recipient: Recipient | None) -> None:
+        outcome = await self._attempt(due, recipient)
         pause = self._pause_after(due)
         if outcome.state is AnnouncementState.PENDING and pause is None:
             outcome = Outcome(AnnouncementState.GIVEN_UP, outcome.reason)
@@ -134,12 +151,13 @@ class Deliverer:
             return event_pause_after(due.attempts, due.age, self._rng)
         return pause_after(due.attempts, self._rng)
 
-    async def _attempt(self, due: Due, tenant: Tenant | None) -> Outcome:
-        if tenant is None:
-            return Outcome(AnnouncementState.GIVEN_UP, "there is no such tenant any more")
+    async def _attempt(self, due: Due, recipient: Recipient | None) -> Outcome:
+        if recipient is None:
+            gone = "address" if due.kind is CallbackKind.ALERT else "tenant"
+            return Outcome(AnnouncementState.GIVEN_UP, f"there is no such {gone} any more")
         try:
             signing = Signing(now=self._clock.epoch(), hook_algorithm=self._hook_algorithm)
-            return await send_callback(self._outward, due, tenant, signing)
+            return await send_callback(self._outward, due, recipient, signing)
         except Exception:  # the outermost frame of a delivery: one that cannot be made must not stop the others
             log.exception("callback_broke", id=due.id, kind=due.kind)
             return Outcome(AnnouncementState.PENDING, "an error in Meetingpool, which its log explains")
@@ -179,7 +197,7 @@ class Deliverer:
 
     async def _purge(self) -> None:
         while True:
-            for purge in (outbox.purge_outbox, purge_placements):
+            for purge in self._purges:
                 with suppress(DatabaseUnavailable):
                     while await self._drop_some(purge) == PURGE_AT_ONCE:
                         pass
@@ -197,7 +215,10 @@ async def _write_down(connection: Connection, due: Due, outcome: Outcome, pause:
         case AnnouncementState.PENDING:
             await outbox.postpone(connection, due, pause, outcome.reason)
         case settled:
-            await outbox.settle(connection, due, settled, outcome.reason)
+            is_settled = await outbox.settle(connection, due, settled, outcome.reason)
+            # That an alert could not be told cannot be told either.
+            if is_settled and settled is AnnouncementState.GIVEN_UP and due.kind is not CallbackKind.ALERT:
+                await callback_given_up(connection, due, outcome.reason)
 
 
 async def _write_down_event(connection: Connection, due: Due, outcome: Outcome, pause: float) -> None:
@@ -210,6 +231,7 @@ async def _write_down_event(connection: Connection, due: Due, outcome: Outcome, 
         case _:
             if await hook_events.give_up(connection, due, pause, outcome.reason):
                 log.error("hook_removed", hook=due.hook_id, tenant=due.tenant, host=due.host, reason=outcome.reason)
+            await callback_given_up(connection, due, outcome.reason)
 
 
 def _tell(due: Due, outcome: Outcome) -> None:

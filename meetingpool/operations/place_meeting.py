@@ -32,11 +32,13 @@ from meetingpool.domain.repeats import PASSWORDS, first_said, said_again, said_a
 from meetingpool.domain.servers import AdminState, Health, Server, ServerId
 from meetingpool.domain.voice_bridges import new_voice_bridge
 from meetingpool.logs import get_logger
+from meetingpool.metrics import PLACEMENT_SECONDS
+from meetingpool.metrics_counts import Counts, Histogram
 from meetingpool.operations.callback_addresses import callable_addresses
 from meetingpool.operations.end_meeting import EndFailed, end_unused
 from meetingpool.operations.news import News
-from meetingpool.operations.recent_creates import RecentCreates
-from meetingpool.operations.record_polls import GRACE, TOUCH_LASTS
+from meetingpool.operations.recent_creates import RecentCreates, unwritten_for
+from meetingpool.operations.record_polls import GRACE
 from meetingpool.operations.send_create import Create, CreateSender, Parameters, is_refusal
 from meetingpool.operations.together import Together
 from meetingpool.outward.targets import NOTHING_ALLOWED, AllowList
@@ -78,6 +80,7 @@ class MeetingPlacer:
     secrets_rng: random.Random = field(default_factory=random.SystemRandom)
     recent: RecentCreates = field(default_factory=RecentCreates)
     news: News
+    seconds: Histogram = field(default_factory=lambda: Counts.alone().histogram(PLACEMENT_SECONDS))
     reservations: Together[ServerId, Wish, Attempt] = field(init=False)
     touches: Together[MeetingKey, MeetingKey, Attempt | None] = field(init=False)
     confirmations: Together[MeetingKey, Confirmation, Meeting | None] = field(init=False)
@@ -89,6 +92,11 @@ class MeetingPlacer:
         self.reservations = Together(partial(several_creates.reserve_all, database), partial(creates.reserve, database))
         self.touches = Together(partial(several_creates.touch_all, database), partial(creates.touch, database))
         self.confirmations = Together(partial(several_creates.confirm_all, database), partial(creates.confirm, database))
+
+    @property
+    def callers(self) -> int:
+        """Creates that wait for the database together with others, beside those that `Database.callers` counts."""
+        return self.reservations.callers + self.touches.callers + self.confirmations.callers
 
     async def create(self, create: Create) -> Answer:
         """The answer of the server that has the meeting, or took it now.
@@ -153,11 +161,14 @@ class MeetingPlacer:
                     self.pool.forget_meeting(create.key, known.generation, host_id_of(create.key))
                 continue
             self.pool.put_meeting(attempt.meeting, host_id_of(create.key))
-            self.recent.note(attempt, began)
             try:
-                return await self._leave_gone_server(create, attempt, avoid)
+                stays = await self._leave_gone_server(create, attempt, avoid)
             except MeetingTaken:
                 await self._refresh(attempt.meeting.server_id)
+                continue
+            if stays is attempt:
+                self.recent.note(attempt, began)
+            return stays
         raise CreateFailed
 
     async def _reserve(self, create: Create, avoid: set[ServerId], bridge: str | None) -> Attempt:
@@ -168,7 +179,9 @@ class MeetingPlacer:
             new_password=self._new_password,
         )
         said = Said(parameters=parameters, callbacks=self._callbacks(create.key, create.parameters))
+        began = self.clock.monotonic()
         attempt = await self._place(create.tags, avoid, partial(self._take_place, create, said))
+        self.seconds.observe(self.clock.monotonic() - began)
         self.news.add(create.key)
         return attempt
 
@@ -199,7 +212,7 @@ class MeetingPlacer:
         if server.takes_new_meetings:
             return attempt
         told = await self._says_not_found(server, attempt)
-        is_gone = told and attempt.quiet_for > self.response_timeout + GRACE + _unwritten(attempt.meeting)
+        is_gone = told and attempt.quiet_for > self.response_timeout + GRACE + unwritten_for(attempt.meeting)
         if is_gone or (told is None and server.health is Health.DEAD):
             move = partial(creates.move_gone, attempt=attempt, said=Said(), told=bool(is_gone))
             moved = await self._place(create.tags, {*avoid, server.id}, move)
@@ -207,6 +220,7 @@ class MeetingPlacer:
             return replace(moved, is_anew=True)
         if server.admin_state is AdminState.DISABLED:
             await self._withdraw(attempt)
+            await creates.untouch(self.database, attempt)
             raise CreateFailed
         return attempt
 
@@ -380,8 +394,3 @@ class MeetingPlacer:
         if server is None:
             raise CreateFailed
         return server
-
-
-def _unwritten(meeting: Meeting) -> float:
-    """For how many seconds creates of a meeting may have gone unwritten after the last one that was written down."""
-    return 0.0 if meeting.state in (MeetingState.RESERVING, MeetingState.UNKNOWN) else TOUCH_LASTS

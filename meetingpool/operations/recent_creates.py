@@ -1,7 +1,7 @@
 """The creates that this process wrote down a moment ago, so that a burst of repeats writes once. Used by place_meeting."""
 
 from meetingpool.database.creates import Attempt
-from meetingpool.domain.meetings import MeetingKey
+from meetingpool.domain.meetings import Meeting, MeetingKey, MeetingState
 from meetingpool.operations.record_polls import TOUCH_LASTS
 
 # More in a minute is a rush, in which older ones are written down again when they are repeated.
@@ -35,3 +35,8 @@ class RecentCreates:
         """What is known of an attempt by now; it counts from when it was written down."""
         if begun := self._begun.get(attempt.meeting.key):
             self._begun[attempt.meeting.key] = (begun[0], attempt)
+
+
+def unwritten_for(meeting: Meeting) -> float:
+    """For how many seconds creates of a meeting may have gone unwritten after the last one that was written down."""
+    return 0.0 if meeting.state in (MeetingState.RESERVING, MeetingState.UNKNOWN) else TOUCH_LASTS

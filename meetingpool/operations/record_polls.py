@@ -5,16 +5,19 @@ and the meeting is not in it.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from meetingpool.clock import Clock
 from meetingpool.database import polls
 from meetingpool.database.engine import Connection
 from meetingpool.database.polls import LockedServer, Reported, ServerStatus
+from meetingpool.domain.alerts import AlertRules
 from meetingpool.domain.health import Thresholds, after_failure, after_success
 from meetingpool.domain.load import Expectation, server_load
 from meetingpool.domain.meetings import MeetingKey, ReportedMeeting
+from meetingpool.domain.room_sizes import room_sizes
 from meetingpool.domain.servers import AdminState, Health, ServerId
+from meetingpool.operations.alerts import check_pool
 
 # Creates of a live meeting within this many seconds of one that was written down need not be written down again: whoever forgets
 # a meeting that was live waits as much longer.
@@ -29,13 +32,16 @@ EMPTY_POLLS_TO_RETIRE = 2
 class Poll:
     """One poll of a server. `meetings` is None when it failed, `error` then says why.
 
-    `began`: on the monotonic clock; `ages`: seconds since each meeting was created, in the order of `meetings`.
+    `began`: on the monotonic clock; `ages`: seconds since each meeting was created, in the order of `meetings`; `begun`: how many
+    began since the poll before; `callers`: how many people are in by telephone, None when they were not counted this time.
     """
 
     server_id: ServerId
     began: float
     meetings: tuple[ReportedMeeting, ...] | None
     ages: tuple[float, ...] = ()
+    begun: int = 0
+    callers: int | None = None
     bbb_version: str | None = None
     error: str = ""
 
@@ -47,6 +53,7 @@ class PollRules:
     thresholds: Thresholds
     expectation: Expectation
     response_timeout: float
+    alerts: AlertRules = field(default_factory=AlertRules)
 
     @property
     def quiet_for(self) -> float:
@@ -91,8 +98,11 @@ async def record_polls(
     reserved = _by_server(meetings.reserved)
     statuses = [_status(server, batch[server.id], reserved.get(server.id, []), rules, panic=panic) for server in locked]
     await polls.write_statuses(connection, statuses)
+    changes = [change for pair in zip(locked, statuses, strict=True) if (change := _change(*pair))]
+    if changes:
+        await check_pool(connection, rules.alerts)
     return Recorded(
-        changes=[change for pair in zip(locked, statuses, strict=True) if (change := _change(*pair))],
+        changes=changes,
         gone=meetings.gone,
         orphans=meetings.orphans,
     )
@@ -127,6 +137,8 @@ def _status(
         users=sum(meeting.users for meeting in poll.meetings),
         largest_meeting=max((meeting.users for meeting in poll.meetings), default=0),
         videos=sum(meeting.videos for meeting in poll.meetings),
+        rooms=room_sizes(poll.meetings, poll.callers),
+        begun=poll.begun,
         bbb_version=poll.bbb_version,
     )
     return _retired_when_empty(server, status, empty=not poll.meetings and not reserved)

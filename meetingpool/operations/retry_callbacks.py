@@ -31,7 +31,7 @@ async def retry_callbacks(
     retried = set(await retry(change.connection, [callback.id for callback in wanted]))
     for callback in wanted:
         before = {"kind": callback.kind, "host": callback.host, "state": callback.state, "attempts": callback.attempts}
-        await change.note("callbacks.retry", str(callback.id), tenant=callback.tenant, before=before)
+        await change.note("callbacks.retry", str(callback.id), tenant=callback.tenant or None, before=before)
     return wanted, retried
 
 

@@ -19,6 +19,7 @@ from meetingpool.domain.recordings import RecordId
 from meetingpool.library.trees import TreeMissing
 from meetingpool.library.unpack import ArchiveIncomplete
 from meetingpool.logs import get_logger
+from meetingpool.operations.alerts import recording_quarantined
 from meetingpool.operations.import_recording import ArchiveGone, Importer, NotSettled, Refused, StillChanging
 
 KEEP_EVERY = 2.0
@@ -168,7 +169,12 @@ WriteDown = Callable[[Connection], Awaitable[None]]
 
 def _refused(taken: Import, reason: str, detail: str) -> WriteDown:
     log.error("archive_refused", archive=taken.name, id=taken.id, reason=reason, detail=detail)
-    return lambda connection: imports.quarantine_import(connection, taken, reason, detail)
+
+    async def write_down(connection: Connection) -> None:
+        if await imports.quarantine_import(connection, taken, reason, detail):
+            await recording_quarantined(connection, taken, reason)
+
+    return write_down
 
 
 def _looked_at(taken: Import, error: StillChanging, settle_time: float) -> WriteDown:

@@ -1,19 +1,23 @@
-"""One attempt to tell a front end something: what is sent, and what the answer means. Used by deliver_callbacks.
+"""One attempt to tell a front end or an administrator something: what is sent, and what the answer means.
+
+Used by deliver_callbacks.
 
 Tokens are made now, with the secrets that the front end has now. Of several it may know one only, so they are tried in turn.
 Which answers mean what is written in the pages of BBB's own scripts: 2xx is a success, 404 and 410 say that the front end wants
 nothing to do with the meeting any more. An end that is not acknowledged is told again whatever the answer was. To bbb-webhooks
-401 is a success as well: the event has arrived, and was not wanted. Events are signed with the first secret only.
+401 is a success as well: the event has arrived, and was not wanted. Events are signed with the first secret only. An alert is
+signed with the secret of its address.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from meetingpool.bbb.callbacks import end_callback_url, sign_analytics, sign_recording_ready, signed_hook_url
 from meetingpool.bbb.checksum import Algorithm
 from meetingpool.bbb.webhooks import hook_post
 from meetingpool.database.outbox import LEASE_SECONDS, Due
+from meetingpool.domain.alerts import SIGNATURE_HEADER, AlertHook, signature
 from meetingpool.domain.announcements import AnnouncementState
 from meetingpool.domain.callbacks import CallbackKind
 from meetingpool.domain.tenants import Tenant
@@ -44,11 +48,22 @@ class Signing:
     hook_algorithm: Algorithm
 
 
-async def send_callback(outward: Outward, due: Due, tenant: Tenant, signing: Signing) -> Outcome:
-    """Tells the front end of `tenant` what is due. Raises nothing that a front end could bring about."""
+async def send_callback(outward: Outward, due: Due, recipient: Tenant | AlertHook, signing: Signing) -> Outcome:
+    """Tells the recipient what is due. Raises nothing that it could bring about."""
+    if isinstance(recipient, AlertHook):
+        return await send_alert(outward, recipient, due.payload["body"], now=signing.now)
+    return await _outcome(_send(outward, due, recipient, signing))
+
+
+async def send_alert(outward: Outward, hook: AlertHook, body: str, *, now: float) -> Outcome:
+    """Tells the address what an alert says. `now` in seconds since 1970. Raises nothing that the address could bring about."""
+    return await _outcome(_send_alert(outward, hook, body.encode(), now))
+
+
+async def _outcome(sending: Awaitable[Outcome]) -> Outcome:
     try:
         async with asyncio.timeout(SEND_SECONDS):
-            return await _send(outward, due, tenant, signing)
+            return await sending
     except ForbiddenAddress as error:
         return Outcome(AnnouncementState.GIVEN_UP, str(error))
     except NotDelivered as error:
@@ -64,6 +79,13 @@ async def _send(outward: Outward, due: Due, tenant: Tenant, signing: Signing) ->
         if outcome.state is not AnnouncementState.PENDING:
             break
     return outcome
+
+
+async def _send_alert(outward: Outward, hook: AlertHook, body: bytes, now: float) -> Outcome:
+    headers = (("Content-Type", "application/json"), (SIGNATURE_HEADER, signature(hook.secret, body, now)))
+    status = (await outward.send(OutwardRequest(method="POST", url=hook.url, headers=headers, body=body))).status
+    state = AnnouncementState.DELIVERED if 200 <= status < 300 else AnnouncementState.PENDING
+    return Outcome(state, f"the address answered with status {status}")
 
 
 def _judged(kind: CallbackKind, status: int) -> Outcome:

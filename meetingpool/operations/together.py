@@ -32,6 +32,8 @@ class Together(Generic[Key, Asked, Answered]):
         self._ask = ask
         self._waiting: dict[Key, tuple[Asked, asyncio.Future[Answered | None]]] = {}
         self._next_at = 0.0
+        # How many wait for an answer that they share a statement for.
+        self.callers = 0
         self._asking: set[asyncio.Task[None]] = set()
 
     async def ask(self, key: Key, asked: Asked) -> Answered:
@@ -45,7 +47,11 @@ class Together(Generic[Key, Asked, Answered]):
             loop.call_at(self._next_at, self._send)
         answer: asyncio.Future[Answered | None] = loop.create_future()
         self._waiting[key] = asked, answer
-        found = await answer
+        self.callers += 1
+        try:
+            found = await answer
+        finally:
+            self.callers -= 1
         return await self._ask(asked) if found is None else found
 
     def _send(self) -> None:

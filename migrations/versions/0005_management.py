@@ -15,11 +15,14 @@ _TIME = sa.DateTime(timezone=True)
 def upgrade() -> None:
     # When the use of the pool was counted last.
     op.add_column("installation", sa.Column("usage_counted_at", _TIME))
+    # As text it can be sealed as other secrets are: meetingpool.database.sealed_secrets.
+    op.alter_column("installation", "callback_key", type_=sa.Text, postgresql_using="encode(callback_key, 'hex')")
     # How the meetings of the last poll were sized: meetingpool.domain.room_sizes.
     op.add_column("servers", sa.Column("rooms", postgresql.JSONB, nullable=False, server_default="{}"))
     _create_audit()
     _create_access()
     _create_history()
+    _create_figures()
     _create_alerts()
 
 
@@ -77,6 +80,8 @@ def _create_history() -> None:
         sa.Column("peak_meetings", sa.Integer, nullable=False),
         sa.Column("peak_people", sa.Integer, nullable=False),
     )
+    op.create_index("ix_usage_hours_tenants", "usage_hours", ["hour", "tenant"], postgresql_where=sa.text("server_id = ''"))
+    op.create_index("ix_usage_hours_servers", "usage_hours", ["hour", "server_id"], postgresql_where=sa.text("tenant = ''"))
     op.create_table(
         "server_samples",
         sa.Column("server_id", sa.Text, primary_key=True),
@@ -85,6 +90,21 @@ def _create_history() -> None:
         sa.Column("load", sa.Double, nullable=False),
         sa.Column("meetings", sa.Integer, nullable=False),
         sa.Column("users", sa.Integer, nullable=False),
+    )
+
+
+def _create_figures() -> None:
+    op.create_table(
+        "import_seconds",
+        sa.Column("up_to", sa.Double, primary_key=True),
+        sa.Column("imports", sa.BigInteger, nullable=False),
+        sa.Column("seconds", sa.Double, nullable=False),
+    )
+    op.create_table(
+        "spool_looks",
+        sa.Column("directory", sa.Text, primary_key=True),
+        sa.Column("unclaimed", sa.Integer, nullable=False),
+        sa.Column("looked_at", _TIME, nullable=False),
     )
 
 
@@ -102,5 +122,5 @@ def _create_alerts() -> None:
         sa.Column("kind", sa.Text, primary_key=True),
         sa.Column("subject", sa.Text, primary_key=True),
         sa.Column("since", _TIME, nullable=False, server_default=sa.func.now()),
-        sa.Column("detail", postgresql.JSONB, nullable=False, server_default="{}"),
+        sa.Column("over_since", _TIME),
     )

@@ -18,6 +18,7 @@ from meetingpool.database.servers import insert_server, update_server
 from meetingpool.database.tenants import insert_tenant
 from meetingpool.domain.servers import AdminState, Health, Server, ServerId
 from meetingpool.domain.tenants import LrsAccess, Tenant
+from meetingpool.secret_keys import Keyring
 from simulator.fleet import Fleet
 from simulator.server import SimulatedServer
 from tests.end_to_end.commands import clean_environment
@@ -139,8 +140,11 @@ def settings(database_url: str, port: int, running: Installation) -> dict[str, s
     canaries = running.canaries
     return {
         "MEETINGPOOL_DATABASE_URL": with_password(database_url, canaries["database-password"]),
+        "MEETINGPOOL_SECRET_KEY": canaries["secret-key"],
         "MEETINGPOOL_PUBLIC_URL": running.origin,
         "MEETINGPOOL_LOG_LEVEL": "debug",
+        "MEETINGPOOL_ACCESS_LOG": "true",
+        "MEETINGPOOL_DATA_DIR": str(running.directory / "data"),
         "MEETINGPOOL_CALLBACK_ALLOW": "127.0.0.0/8",
         "MEETINGPOOL_DRAIN_DELAY": "0.1",
         "PORT": str(port),
@@ -171,7 +175,7 @@ async def fill(database_url: str, running: Installation) -> None:
         token_password=canaries["lrs-token-password"],
     )
     servers = {"good": running.good.url, "liar": f"{running.liar.origin}/bigbluebutton/api/"}
-    database = Database(database_url, name="test")
+    database = Database(database_url, name="test", keyring=Keyring([canaries["secret-key"]]))
     async with database.transaction() as connection:
         for name, lrs in (("a", password_access), ("b", token_access)):
             secrets = (canaries[f"secret-of-{name}"], canaries[f"second-secret-of-{name}"])

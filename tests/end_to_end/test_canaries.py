@@ -95,8 +95,11 @@ async def ask_wrongly(running: Installation) -> None:
     for authorization in (f"Basic {basic}", f"Basic {canaries['authorization']}", canaries["authorization"]):
         fields = f"section=dialplan&variable_pin={canaries['pin']}"
         await running.post("/fsapi", fields, FORM | {"authorization": authorization})
-    for path in ("/", "/nowhere", "/livez", "/readyz", "/health_check", "/metrics", "/bigbluebutton/api"):
+    for path in ("/", "/nowhere", "/livez", "/readyz", "/health_check", "/leader", "/metrics", "/bigbluebutton/api"):
         await running.get(f"{path}?{said}&checksum={canaries['checksum']}")
+    canaries.further.add(token := f"mp_{uuid4().hex}")
+    for path in ("/metrics", "/leader", f"/{token}", f"/bigbluebutton/textTrack/{token}/x/y.vtt", f"/playback/{token}"):
+        await running.http.get(f"{running.origin}{path}", headers={"authorization": f"Bearer {token}", "x-request-id": token})
 
 
 async def tell_wrongly(running: Installation) -> None:
@@ -141,7 +144,7 @@ async def go_on_without_the_database(running: Installation, database_url: str) -
     )
     for process_name in ("gateway", "poller"):
         await running.until_logged(process_name, "database_unreachable")
-    for path in ("/readyz", "/health_check", "/livez"):
+    for path in ("/readyz", "/health_check", "/livez", "/leader", "/metrics"):
         await running.get(path)
     password = running.canaries["moderator-password"]
     given = {"meetingID": "nowhere", "name": "A room", "moderatorPW": password, "password": password}
@@ -204,6 +207,7 @@ async def test_no_secret_gets_out_whatever_goes_wrong(tmp_path: Path, database_u
         await tell_wrongly(running)
         await meet_at_the_liar(running)
         await break_lines(running)
+        assert "meetingpool_requests_total" in (await running.get("/metrics")).text
         await go_on_without_the_database(running, database_url)
         note_secrets_of_servers(running)
     logs = {name: running.logged(name) for name in ("gateway", "poller")}

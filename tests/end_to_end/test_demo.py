@@ -25,11 +25,16 @@ def test_demo_shows_life_within_a_minute_and_stops_without_a_trace(demo: tuple[S
     running.wait_for_line("Ctrl-C stops everything", 60)
     secret = running.wait_for_line("secret", 1).split()[-1]
 
-    assert [line for line in running.lines if line.endswith("/bigbluebutton/api")] == [f"  API     {endpoint}"]
+    assert [line for line in running.lines if line.endswith("/bigbluebutton/api")] == [f"  API        {endpoint}"]
     assert f"  BIGBLUEBUTTON_ENDPOINT={endpoint}/" in running.lines
     assert f"  BIGBLUEBUTTON_SECRET={secret}" in running.lines
     assert "MEETINGPOOL_DATA_DIR=var/demo" in running.wait_for_line("status --watch", 1)
     assert httpx.get(endpoint, trust_env=False).status_code == 200
+    assert f"  dashboard  http://127.0.0.1:{port}/dashboard" in running.lines
+    sign_in, _, token = running.wait_for_line("/dashboard#", 1).strip().replace("#", "/sign-in#").partition("#")
+    own = {"origin": f"http://127.0.0.1:{port}"}
+    signed_in = httpx.post(sign_in, data={"token": token}, headers=own, follow_redirects=True, trust_env=False)
+    assert "<h1>Pool</h1>" in signed_in.text
 
     def is_alive() -> bool:
         servers = json.loads(command("status", "--format", "json", environment={"MEETINGPOOL_DATA_DIR": "var/demo"}))

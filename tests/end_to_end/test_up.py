@@ -172,6 +172,7 @@ def test_sigterm_stops_all_of_it(environment: dict[str, str], tmp_path: Path) ->
     assert len(family) == 4
     assert are_gone(family)
     assert f"The secret for front ends is in {tmp_path / 'loadbalancer_secret'}" in up.lines
+    assert any(f"The key for the secrets in the database is in {tmp_path / 'secret_key'}: " in line for line in up.lines)
     assert "Traceback" not in "\n".join(up.lines)
 
 

@@ -15,7 +15,7 @@ from meetingpool.database.creates import Attempt, Confirmation, Reservation, Sai
 from meetingpool.database.engine import Database, DatabaseUnavailable, plain_url
 from meetingpool.database.meetings import find_meeting, set_state
 from meetingpool.database.polls import add_joins
-from meetingpool.database.several_creates import confirm_all, tell_placed, touch_all
+from meetingpool.database.several_creates import confirm_all, reserve_all, tell_placed, touch_all
 from meetingpool.domain.meetings import DEFAULT_TENANT, Meeting, MeetingKey, MeetingState
 from meetingpool.domain.repeats import MARK
 from meetingpool.domain.servers import ServerId
@@ -23,6 +23,7 @@ from meetingpool.operations.panic_server import panic_server
 from meetingpool.operations.together import Together
 from tests.actors import SOMEBODY
 from tests.integration.gateway.test_pool_view import until
+from tests.keys import KEYRING
 from tests.pool import FrontEnd, RunningPool, meeting_row, succeeded
 
 A, B, C = KEYS = [MeetingKey(DEFAULT_TENANT, name) for name in ("aa", "bb", "cc")]
@@ -77,7 +78,7 @@ class Gate:
 
 @pytest.fixture
 async def gate(pool: RunningPool) -> AsyncIterator[Gate]:
-    keeper, database = await session(pool), Database(pool.database.url, name="gated", pool_size=2)
+    keeper, database = await session(pool), Database(pool.database.url, name="gated", pool_size=2, keyring=KEYRING)
     await keeper.execute(GATED)
     await keeper.execute("SELECT pg_advisory_lock($1)", GATE)
     yield Gate(keeper, database)
@@ -368,7 +369,7 @@ async def wire_to(url: str) -> AsyncIterator[tuple[Wire, str]]:
 async def test_a_database_that_falls_silent_hangs_nobody(pool: RunningPool) -> None:
     await reserved(pool, *KEYS)
     async with wire_to(pool.database.url) as (wire, url):
-        database = Database(url, name="silent", pool_size=1)
+        database = Database(url, name="silent", pool_size=1, keyring=KEYRING)
         assert (await touch_all(database, KEYS)).keys() == set(KEYS)
         wire.passes.clear()
         async with asyncio.timeout(30):
@@ -379,3 +380,21 @@ async def test_a_database_that_falls_silent_hangs_nobody(pool: RunningPool) -> N
         async with asyncio.timeout(10):
             assert (await touch_all(database, KEYS)).keys() == set(KEYS)
         await database.close()
+
+
+async def test_a_batch_does_not_wait_for_a_meeting_that_is_known_and_being_written(pool: RunningPool) -> None:
+    await reserve(pool.database, wish(pool, 0, A))
+    polling = await session(pool)
+    await polling.execute("BEGIN; UPDATE meetings SET users = 3 WHERE meeting_id = 'aa'")
+    try:
+        async with asyncio.timeout(2):
+            found = await reserve_all(pool.database, [wish(pool, 1, A), wish(pool, 2, B)])
+    finally:
+        await polling.execute("ROLLBACK")
+        await polling.close()
+    assert {attempt.meeting.key for attempt in found.values()} == {B}
+
+
+def wish(pool: RunningPool, server: int, key: MeetingKey) -> Wish:
+    wanted = Reservation(server_id=ServerId(pool.fleet.servers[server].name), ceiling=float("inf"), expected=1.0)
+    return Wish(key=key, wanted=wanted, said=Said(parameters={MARK: "1"}))

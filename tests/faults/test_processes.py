@@ -22,6 +22,7 @@ from poller.leadership import Leadership
 from poller.watch import WatchSettings
 from simulator.faults import Faults
 from tests.databases import execute, with_database
+from tests.keys import KEYRING
 from tests.pool import RunningPool, running_pool, succeeded
 
 SETTINGS = WatchSettings(
@@ -77,7 +78,7 @@ async def test_no_list_of_a_server_stops_the_poller(pool: RunningPool, what: str
         return body if url.startswith(odd.url) and "getMeetings" in url else await fetch(self, url, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(Client, "fetch", odd_fetch)
-    database = Database(pool.settings.database_url or "", name="poller", pool_size=3)
+    database = Database(pool.settings.database_url or "", name="poller", pool_size=3, keyring=KEYRING)
     async with leading(database):
         await asyncio.sleep(3)
         assert await still_polls(pool, odd.name), "what one server says keeps the others from being written"
@@ -88,7 +89,7 @@ async def test_no_list_of_a_server_stops_the_poller(pool: RunningPool, what: str
 
 
 async def test_an_error_of_the_database_that_is_not_foreseen_does_not_stop_the_poller(pool: RunningPool) -> None:
-    database = Database(pool.settings.database_url or "", name="poller", pool_size=3)
+    database = Database(pool.settings.database_url or "", name="poller", pool_size=3, keyring=KEYRING)
     async with leading(database):
         await asyncio.sleep(2)
         async with pool.database.transaction() as connection:
@@ -180,7 +181,7 @@ async def silent_line(url: str) -> AsyncIterator[tuple[str, asyncio.Event]]:
 
 async def test_the_poller_stops_in_time_when_the_database_is_silent(pool: RunningPool) -> None:
     async with silent_line(pool.settings.database_url or "") as (url, flows):
-        database = Database(url, name="poller", pool_size=3)
+        database = Database(url, name="poller", pool_size=3, keyring=KEYRING)
         stop = asyncio.Event()
         task = asyncio.create_task(Leadership(database, SETTINGS, SystemClock(), random.Random(1)).run(stop))
         await asyncio.sleep(3)
@@ -219,7 +220,7 @@ async def test_creates_fail_in_time_when_the_database_is_silent(database_url: st
 
 
 async def test_a_refused_login_while_the_database_starts_is_unavailable(database_url: str) -> None:
-    database = Database(database_url, name="x", pool_size=1)
+    database = Database(database_url, name="x", pool_size=1, keyring=KEYRING)
     name = make_url(database_url).database
     maintenance = with_database(database_url, "postgres")
     await execute(maintenance, f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")

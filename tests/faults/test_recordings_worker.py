@@ -21,6 +21,7 @@ from meetingpool.domain.recordings import Location, RecordId
 from tests.archives import START_MS, deliver, record_id_of, recording_archive
 from tests.effort import effort
 from tests.faults.test_spool_races import require_clean, until_done
+from tests.keys import KEYRING
 from tests.library import Library, made_library
 
 ARCHIVES = 20
@@ -151,7 +152,7 @@ async def test_a_worker_that_is_told_to_stop_leaves_the_rest_to_the_next_one_at_
 async def test_a_worker_goes_on_when_its_database_is_back(tmp_path: Path) -> None:
     embedded = await asyncio.to_thread(acquire_embedded, tmp_path / "database", durable=False)
     await migrate.upgrade(embedded.url)
-    database = Database(embedded.url, name="test", pool_size=3)
+    database = Database(embedded.url, name="test", pool_size=3, keyring=KEYRING)
     library = await made_library(database, tmp_path / "data")
     record_ids = deliver_all(library)
     async with worker_process(library) as worker:

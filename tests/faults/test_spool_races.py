@@ -20,6 +20,7 @@ from recordings.spool import Spool
 from recordings.worker import Worker
 from tests.archives import START_MS, deliver, record_id_of, recording_archive
 from tests.effort import effort
+from tests.keys import KEYRING
 from tests.library import Library, made_library
 
 WORKERS = 6
@@ -30,7 +31,7 @@ LATEST_SECOND_DELIVERY = 0.06
 
 @pytest.fixture
 async def library(database_url: str, tmp_path: Path) -> AsyncIterator[Library]:
-    database = Database(database_url, name="workers", pool_size=20)
+    database = Database(database_url, name="workers", pool_size=20, keyring=KEYRING)
     yield await made_library(database, tmp_path)
     await database.close()
 

@@ -8,6 +8,7 @@ from meetingpool.database.engine import Database
 from poller.leadership import Leadership
 from poller.watch import WatchSettings
 from simulator.faults import Faults
+from tests.keys import KEYRING
 from tests.pool import FrontEnd, RunningPool
 
 
@@ -36,7 +37,7 @@ async def test_a_call_holds_no_connection_while_it_waits_for_a_server(pool: Runn
 
 
 async def test_the_poller_holds_no_connection_while_it_waits_for_a_server(pool: RunningPool) -> None:
-    database = Database(str(pool.settings.database_url), name="poller", pool_size=3)
+    database = Database(str(pool.settings.database_url), name="poller", pool_size=3, keyring=KEYRING)
     asked = asyncio.Event()
     pool.fleet.on_request = lambda _server, call: asked.set() if call == "getMeetings" else None
     for server in pool.fleet.servers:

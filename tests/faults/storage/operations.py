@@ -16,6 +16,7 @@ from meetingpool.operations.settle_recording import Settler, at_once
 from meetingpool.operations.tidy_library import Tidier
 from tests.faults.storage import shim
 from tests.faults.storage.shim import Fault
+from tests.keys import KEYRING
 from tests.library import Library, made_library
 
 # What the sessions of a child are called.
@@ -48,7 +49,7 @@ class Worker:
 
 async def run(job: Job, log: int, tell: Callable[[str], None]) -> None:
     """Does the job. What the worker takes for a passing error is one here; everything else is raised."""
-    database = Database(job.database_url, name=NAME, pool_size=2)
+    database = Database(job.database_url, name=NAME, pool_size=2, keyring=KEYRING)
     try:
         library = await made_library(database, Path(job.directory))
         runner = ImportRunner(database, Importer(database, library.storage, library.rules, at_once), settle_time=0)

@@ -561,3 +561,16 @@ async def test_the_shell_completes_ids(
     async with library.database.transaction() as connection:
         await connection.execute("UPDATE alembic_version SET version_num = '0001'")
     assert await completed("record_ids") == [[]]
+
+
+async def test_repair_is_fsck_that_repairs(meetingpool: CommandLine, recording: RecordId, library: Library) -> None:
+    storage = library.storage
+    strayed = storage.tree(Location.UNPUBLISHED, "video", recording)
+    strayed.parent.mkdir(parents=True, exist_ok=True)
+    storage.tree(Location.PUBLISHED, "video", recording).rename(strayed)
+
+    assert "wrong_place" in (await meetingpool("recordings", "repair", "--dry-run", exit_code=1)).stdout
+    assert strayed.exists()
+    assert "1 found, 1 repaired" in (await meetingpool("recordings", "repair")).stdout
+    assert storage.tree(Location.PUBLISHED, "video", recording).exists()
+    assert not strayed.exists()

@@ -385,3 +385,15 @@ async def place(database: Database, meeting_id: str, *, tenant: str = "id-of-acm
     wanted = Reservation(server_id=ServerId("a"), ceiling=float("inf"), expected=1.0)
     attempt = await reserve(database, Wish(key=MeetingKey(tenant, meeting_id), wanted=wanted, said=Said()))
     await confirm(database, Confirmation(attempt=attempt, internal_id=f"internal id of {tenant} {meeting_id}"))
+
+
+async def test_whoever_is_shown_secrets_is_in_the_audit(meetingpool: CommandLine, database: Database) -> None:
+    await meetingpool("tenants", "add", "school", "--id", "one", "--secret", "canary")
+    await meetingpool("tenants", "list")
+    await meetingpool("tenants", "show", "school")
+    shown = "SELECT subject, tenant FROM audit WHERE action = 'tenants.show_secret' ORDER BY id"
+    assert await database.rows(shown) == []
+
+    await meetingpool("tenants", "list", "--show-secrets")
+    await meetingpool("tenants", "show", "school", "--show-secrets")
+    assert [tuple(row) for row in await database.rows(shown)] == [("all", None), ("one", "one")]

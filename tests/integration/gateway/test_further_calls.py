@@ -127,7 +127,7 @@ async def test_a_meeting_that_its_server_no_longer_has_is_forgotten_by_any_call_
         (holder,) = pool.holders(meeting_id)
         holder.meetings.clear()
     async with pool.database.transaction() as connection:
-        await connection.execute("UPDATE meetings SET attempted_at = attempted_at - interval '1 minute'")
+        await connection.execute("UPDATE meetings SET attempted_at = attempted_at - interval '2 minutes'")
     assert key_of(await front_end.ask("sendChatMessage", meetingID="one", message="Hello")) == "notFound"
     assert key_of(await insert(front_end, meetingID="two")) == "notFound"
     assert [await meeting_row(pool.database, meeting_id) for meeting_id in ("one", "two")] == [None, None]

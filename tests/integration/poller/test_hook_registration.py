@@ -18,6 +18,7 @@ from simulator.faults import Faults
 from simulator.server import SimulatedServer
 from tests.hooks import SettableClock, registration
 from tests.integration.simulator.receiving import eventually
+from tests.keys import KEYRING
 from tests.logs import Event, names_of
 from tests.pool import FrontEnd, RunningPool, running_pool, succeeded
 
@@ -40,7 +41,7 @@ async def front_end(pool: RunningPool) -> FrontEnd:
 async def leading(pool: RunningPool) -> AsyncIterator[None]:
     """A poller that leads."""
     stop = asyncio.Event()
-    database = Database(str(pool.settings.database_url), name="poller", pool_size=3)
+    database = Database(str(pool.settings.database_url), name="poller", pool_size=3, keyring=KEYRING)
     settings = WatchSettings(interval=1.0, connect_timeout=1.0, response_timeout=2.0, rules=pool.rules, base_url=BASE_URL)
     running = asyncio.create_task(Leadership(database, settings, SystemClock(), random.Random(1)).run(stop))
     try:

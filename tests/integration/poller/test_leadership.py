@@ -14,6 +14,7 @@ from meetingpool.database.servers import insert_server
 from meetingpool.domain.servers import Server, ServerId
 from poller.leadership import Leadership
 from poller.watch import WatchSettings
+from tests.keys import KEYRING
 from tests.pool import RunningPool
 
 
@@ -92,7 +93,7 @@ async def test_a_server_that_is_added_is_polled_soon(pool: RunningPool) -> None:
 @asynccontextmanager
 async def _poller(pool: RunningPool) -> AsyncIterator[None]:
     stop = asyncio.Event()
-    database = Database(str(pool.settings.database_url), name="poller", pool_size=3)
+    database = Database(str(pool.settings.database_url), name="poller", pool_size=3, keyring=KEYRING)
     settings = WatchSettings(interval=1.0, connect_timeout=1.0, response_timeout=2.0, rules=pool.rules)
     running = asyncio.create_task(Leadership(database, settings, SystemClock(), random.Random(1)).run(stop))
     try:

@@ -13,6 +13,7 @@ from admin.app import app, with_default_interval
         (["status", "--watch", "--format", "json"], ["status", "--watch", "2", "--format", "json"]),
         (["status", "-w", "5"], ["status", "-w", "5"]),
         (["status", "--watch=1"], ["status", "--watch=1"]),
+        (["check", "poller", "-w", "~:30"], ["check", "poller", "-w", "~:30"]),
     ],
 )
 def test_watch_without_a_number_means_two_seconds(typed: list[str], meant: list[str]) -> None:
@@ -43,7 +44,7 @@ def test_wrong_usage_ends_with_exit_code_2(arguments: list[str]) -> None:
         (["servers", "add", "ftp://a", "--secret", "s"], "Server URL must start with http:// or https:// and name a host\n"),
         (
             ["servers", "add", "http://a", "--secret", "s", "--load-multiplier", "0"],
-            "The load multiplier must be a number greater than 0; 2 makes each meeting count twice\n",
+            "The load multiplier must be a number greater than 0, and 1000 at most; 2 makes each meeting count twice\n",
         ),
         (
             ["servers", "add", "http://a", "--secret", "s", "--id", "../x"],

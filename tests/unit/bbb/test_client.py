@@ -22,11 +22,14 @@ from meetingpool.bbb.errors import (
     ServerFailure,
     UnusableAnswer,
 )
+from meetingpool.metrics import UPSTREAM_FAILURES, UPSTREAM_SECONDS
+from meetingpool.metrics_counts import Counts
+from meetingpool.request_ids import begin_request
 from simulator.faults import Faults
 from simulator.fleet import Fleet
 from simulator.meetings import Role
 from simulator.server import SimulatedServer
-from tests.unit.bbb.web_servers import listening, replying
+from tests.unit.bbb.web_servers import listening, reply_of, replying
 
 SECRET = "a-secret-that-nobody-may-see"
 # Long enough for a healthy exchange within the machine, in seconds.
@@ -394,3 +397,37 @@ async def test_failure_of_the_protocol_names_neither_checksum_nor_secret(client:
             await client.call(endpoint, SECRET, "getMeetings", deadline=SOON)
 
     assert str(failure.value) == "the answer is not HTTP: Expected HTTP/, RTSP/ or ICE/"
+
+
+async def test_a_server_gets_the_id_that_a_request_came_with_and_none_that_nobody_asked_for() -> None:
+    heads: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            heads.append(await reader.readuntil(b"\r\n\r\n"))
+            writer.write(reply_of(b"ok"))
+
+    async with listening(serve) as (endpoint, _), Client() as client:
+        for headers in ([(b"x-request-id", b"proxy-7")], [(b"x-request-id", b"a b")], []):
+            request = begin_request({"headers": headers})
+            await client.fetch(endpoint, deadline=SOON)
+            request.end()
+        await client.fetch(endpoint, deadline=SOON, body=Body(b"x", "text/plain"))
+
+    assert b"\r\nX-Request-Id: proxy-7\r\n" in heads[0]
+    assert not any(b"x-request-id" in head.lower() for head in heads[1:])
+
+
+async def test_how_long_a_server_took_is_counted_by_its_url_without_the_query() -> None:
+    counts = Counts.alone()
+    async with replying(reply_of(b"ok")) as endpoint, Client(counts=counts) as client:
+        await client.fetch(signed_url(endpoint, SECRET, "create", [("meetingID", "room")]), deadline=SOON)
+        with pytest.raises(UnusableAnswer):
+            async with replying(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n") as broken:
+                await client.fetch(broken, deadline=SOON)
+
+    totals = counts.totals()
+    assert sum(totals[UPSTREAM_SECONDS.key, f"{endpoint}create"][:-1]) == 1
+    assert totals[UPSTREAM_FAILURES.key, f"{endpoint}create"] == [0]
+    assert totals[UPSTREAM_FAILURES.key, broken] == [1]
+    assert {key[0] for key in totals} == {UPSTREAM_SECONDS.key, UPSTREAM_FAILURES.key}

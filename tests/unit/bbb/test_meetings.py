@@ -1,7 +1,7 @@
 import pytest
 
 from meetingpool.bbb.errors import UnusableAnswer
-from meetingpool.bbb.meetings import read_number, read_poll
+from meetingpool.bbb.meetings import count_callers, read_number, read_poll
 from meetingpool.domain.meetings import ReportedMeeting
 
 ANTONS_ROOM = """
@@ -41,6 +41,8 @@ READ_AS = ReportedMeeting(
     users=3,
     videos=2,
     is_breakout=False,
+    listeners=1,
+    voices=2,
 )
 
 
@@ -186,3 +188,10 @@ def test_metadata_cannot_pose_as_a_field() -> None:
     fields = "<participantCount>3</participantCount><metadata><participantCount>900</participantCount></metadata>"
 
     assert read_one(fields).users == 3
+
+
+def test_people_by_telephone_are_counted() -> None:
+    caller = "<attendees><attendee><clientType>DIAL-IN</clientType></attendee></attendees>"
+    person = "<attendees><attendee><clientType>HTML5</clientType></attendee></attendees>"
+
+    assert count_callers(listing(room(caller, "one"), room(person, "two"), room(caller, "three"))) == 2

@@ -1,4 +1,6 @@
+from collections import Counter
 from dataclasses import replace
+from random import Random
 
 import pytest
 
@@ -329,3 +331,27 @@ def test_voice_bridge_leads_to_the_meeting_that_it_was_given_to_last() -> None:
     pool.forget_meeting(ROOM, 1, HOST_ID)
 
     assert pool.meeting_with_bridge("123456789") == meeting(B, key=later, bridge="123456789")
+
+
+def test_promises_that_were_taken_back_leave_nothing() -> None:
+    pool = pool_of(server(A))
+    for load in (0.7, 0.7, 0.7, -0.7, -0.7, -0.7):
+        pool.promise(A, load)
+
+    assert pool.load_of(pool.servers[A]) == 0
+
+
+def test_meetings_that_weigh_nothing_are_drawn_evenly() -> None:
+    """160 on 8 servers, in 20 draws: 20 on each are even, and 36 would hardly ever be the most."""
+    most = []
+    for seed in range(20):
+        pool, taken = Pool(Random(seed)), Counter[ServerId]()
+        pool.replace_servers(server(ServerId(f"s{number}")) for number in range(8))
+        for _ in range(160):
+            chosen_id = chosen(pool)
+            taken[chosen_id] += 1
+            pool.promise(chosen_id, 0.0)
+            pool.set_load(chosen_id, 0.0)
+        most.append(max(taken.values()))
+
+    assert sum(most) / len(most) < 36

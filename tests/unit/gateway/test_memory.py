@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-LARGE = ("cryptography", "rich")
+LARGE = ("cryptography", "jinja2", "rich")
 
 
 @pytest.mark.parametrize("process", ["gateway", "poller"])

@@ -56,6 +56,11 @@ def connect_with(secret: str) -> None:
         "Authorization",
         "cookie",
         "database_url",
+        "lrs_password",
+        "client_secret",
+        "Set-Cookie",
+        "api_token",
+        "proxy-authorization",
     ],
 )
 def test_fields_that_hold_secrets_are_blanked(name: str) -> None:
@@ -92,10 +97,49 @@ def test_query_of_a_url_is_cut_off_and_all_else_is_shown(value: object, shown: o
         {"secret": CANARY},
         {"server": {"url": f"https://bbb.example/?checksum={CANARY}"}},
         f"meetingID=room&checksum={CANARY}",
+        f"GET /bigbluebutton/api/join?fullName={CANARY} HTTP/1.1",
+        f"GET /bigbluebutton/api/join?fullName=Ann&password={CANARY} HTTP/1.1",
+        f"Authorization: Bearer {CANARY}",
+        f"authorization: {CANARY}",
+        f"sent bearer {CANARY} and was refused",
+        f"Cookie: a=b; session={CANARY}",
+        f"Set-Cookie: session={CANARY}; HttpOnly",
+        f'{{"lrs_password": "{CANARY}", "n": 1}}',
+        f"{{'client_secret': '{CANARY}'}}",
+        f'{{"token":{CANARY}}}',
+        f"lrs_token={CANARY}",
+        f"mp_{CANARY}",
+        f"the token mp_{CANARY} is unknown",
+        f"/bigbluebutton/callbacks/12/meeting-ended/{CANARY}",
+        f"http://gateway/t/a/bigbluebutton/textTrack/{CANARY}/record/captions_en.vtt",
+        f"PATCH /bigbluebutton/uploads/server-1/record/{CANARY}",
+        f"{'x' * 4090} password={CANARY} {'y' * 9000}",
+        f"{'x' * 9000} password={CANARY}{'z' * 4090}",
     ],
 )
 def test_secrets_are_taken_out_wherever_they_hide(value: object) -> None:
     assert CANARY not in repr(redacted(value=value))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "the server refuses our secret (checksumError)",
+        "There is no token: set one",
+        "/t/a/bigbluebutton/api/join",
+        "basic",
+        "a cookie is not needed",
+        "https://user@host.example/path",
+        "10:15:00 is when the password expires",
+    ],
+)
+def test_what_only_speaks_of_secrets_is_shown(value: str) -> None:
+    assert redacted(value=value) == {"value": value}
+
+
+@pytest.mark.parametrize("piece", ["a-", "a://", "=/", "://:", '"a', "bearer ", "(/", "token", "'token':", "cookie:", "/?"])
+def test_long_text_is_shortened_whatever_it_is_made_of(piece: str) -> None:
+    assert len(redacted(value=piece * 100_000)["value"]) < 20_000
 
 
 @both_formats

@@ -275,6 +275,7 @@ def test_voice_bridges_are_not_compared_with_what_cannot_be_read(monkeypatch: py
         ("FSAPI_MAX_DURATION", "null", "must be a whole number from 0 up to 999999999"),
         ("CONNECT_TIMEOUT", "0", "must be a number above 0 up to 60"),
         ("POLL_INTERVAL", "nan", "must be a number from 1 up to 3600"),
+        ("ALERT_LOAD", "0", "must be a number above 0"),
         ("SERVER_ID_IS_HOSTNAME", "maybe", "must be true or false"),
         ("LOG_FORMAT", "xml", "must be one of console, json"),
         (
