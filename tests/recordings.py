@@ -37,6 +37,8 @@ LINKS = {
 
 Files = Mapping[str, bytes]
 
+from tests.keys import SECRET_KEY
+
 SECRET = "front-end-secret"
 
 
@@ -67,7 +69,13 @@ async def library(
     database_url: str, directory: Path, *, clock: Clock | None = None, base_url: str = "http://pool", **settings: Any
 ) -> AsyncIterator[Library]:
     """A library below `directory`, empty."""
-    values = {"database_url": database_url, "loadbalancer_secret": SECRET, "data_dir": directory, **settings}
+    values = {
+        "database_url": database_url,
+        "loadbalancer_secret": SECRET,
+        "data_dir": directory,
+        "secret_key": (SECRET_KEY,),
+        **settings,
+    }
     own, clock = Settings(**values), clock or SystemClock()
     storage = storage_of(own)
     storage.publish_dir.mkdir(parents=True)

@@ -119,7 +119,7 @@ def until(found: Callable[[], T | None], seconds: float, told: Callable[[], str]
     while time.monotonic() < deadline:
         if result := found():
             return result
-        time.sleep(0.05)
+        time.sleep(0.01)
     raise AssertionError(f"not within {seconds} s; what was said: {told()}")
 
 

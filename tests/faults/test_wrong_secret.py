@@ -7,7 +7,9 @@ from contextlib import suppress
 
 from meetingpool.domain.servers import AdminState
 from meetingpool.operations.change_server_state import MeetingsRunning, change_state
+from meetingpool.operations.changes import changing
 from simulator.faults import NO_FAULTS, Faults
+from tests.actors import SOMEBODY
 from tests.pool import FrontEnd, RunningPool, key_of, meeting_row, running_pool, succeeded
 
 CREATE = frozenset({"create"})
@@ -40,8 +42,8 @@ async def test_removal_creation_and_polls_at_once(database_url: str) -> None:
             async def administer(victim: object = victim) -> None:
                 for state in (AdminState.CORDONED, AdminState.DISABLED, AdminState.ENABLED):
                     with suppress(MeetingsRunning):
-                        async with pool.database.transaction() as connection:
-                            await change_state(connection, victim.name, state)  # type: ignore[attr-defined]
+                        async with changing(pool.database, SOMEBODY) as change:
+                            await change_state(change, victim.name, state)  # type: ignore[attr-defined]
                     await asyncio.sleep(0.02)
 
             async def end() -> None:

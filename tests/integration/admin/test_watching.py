@@ -66,7 +66,7 @@ async def test_watched_status_prints_a_document_per_line_until_interrupted(datab
     assert process.stdout is not None
     documents = [json.loads(await process.stdout.readline()) for _ in range(2)]
     process.send_signal(signal.SIGINT)
-    _, errors = await asyncio.wait_for(process.communicate(), 5)
+    _, errors = await asyncio.wait_for(process.communicate(), 20)
 
     assert [sorted(server["id"] for server in document) for document in documents] == [["a", "b"]] * 2
     assert (process.returncode, errors) == (0, b"")
