@@ -1,4 +1,4 @@
-"""The keys that secrets in the database are encrypted with: AES-256-GCM, each value bound to the place where it stands.
+"""The keys that secrets in the database are encrypted with: XChaCha20-Poly1305, each value bound to the place where it stands.
 
 A sealed value is the text `v1:<id of the key>:<base64url of nonce, ciphertext and tag>`. What is not of this form is from a
 version that kept secrets as they are, and is read as it is. Made from the settings by every process; carried by `Database`.
@@ -11,19 +11,15 @@ import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from meetingpool.secret_files import SecretUnusable, kept_secret, private_text, read_keys
 from meetingpool.settings import Settings, SettingsError
 
-if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
 _VERSION = "v1"
-_SEALED = re.compile(rf"{_VERSION}:([0-9a-f]{{8}}):([A-Za-z0-9_-]{{38,}})")
-_NONCE_BYTES = 12
+_SEALED = re.compile(rf"{_VERSION}:([0-9a-f]{{8}}):([A-Za-z0-9_-]{{54,}})")
+# Long enough to be drawn by chance, however many values one key encrypts.
+_NONCE_BYTES = 24
 
 
 class NoSuchKey(Exception):
@@ -50,9 +46,7 @@ class Keyring:
         if not self._keys:
             raise NoSuchKey
         key = next(iter(self._keys.values()))
-        nonce = os.urandom(_NONCE_BYTES)
-        encrypted = key.cipher.encrypt(nonce, clear.encode(), _bound_to(place))
-        return f"{_VERSION}:{key.id}:{urlsafe_b64encode(nonce + encrypted).decode().rstrip('=')}"
+        return f"{_VERSION}:{key.id}:{key.encrypt(clear, place)}"
 
     def unseal(self, kept: str, place: str) -> str:
         """What was sealed, or was kept clear, at `place`. Raises NoSuchKey or Damaged."""
@@ -105,20 +99,24 @@ class _Key:
     def __repr__(self) -> str:
         return f"_Key({self.id})"
 
-    @cached_property
-    def cipher(self) -> "AESGCM":
-        # Imported by those who read secrets only: the library takes 9 MB of memory, of which processes share 7.
-        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+    # What encrypts is imported by those who read secrets only.
 
-        return AESGCM(self._bytes)
+    def encrypt(self, clear: str, place: str) -> str:
+        from nacl.bindings import crypto_aead_xchacha20poly1305_ietf_encrypt
+
+        nonce = os.urandom(_NONCE_BYTES)
+        encrypted = crypto_aead_xchacha20poly1305_ietf_encrypt(clear.encode(), _bound_to(place), nonce, self._bytes)
+        return urlsafe_b64encode(nonce + encrypted).decode().rstrip("=")
 
     def decrypt(self, encoded: str, place: str) -> str:
-        from cryptography.exceptions import InvalidTag
+        from nacl.bindings import crypto_aead_xchacha20poly1305_ietf_decrypt
+        from nacl.exceptions import CryptoError
 
         try:
             raw = urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4))
-            return self.cipher.decrypt(raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], _bound_to(place)).decode()
-        except (InvalidTag, ValueError):
+            nonce, encrypted = raw[:_NONCE_BYTES], raw[_NONCE_BYTES:]
+            return crypto_aead_xchacha20poly1305_ietf_decrypt(encrypted, _bound_to(place), nonce, self._bytes).decode()
+        except (CryptoError, ValueError):
             raise Damaged from None
 
 

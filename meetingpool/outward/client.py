@@ -1,24 +1,18 @@
-"""The client that calls addresses that others gave us. Used by those who deliver callbacks and fetch tokens.
-
-It is made of httpcore, the lower half of HTTPX: what goes in are the parts of a URL, so nothing reads it a second time.
-"""
+"""The client that calls addresses that others gave us. Used by those who deliver callbacks and fetch tokens."""
 
 import asyncio
-import os
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import TracebackType
 from typing import Literal, Self
 
-import httpcore
-
 from meetingpool.domain.addresses import Address
 from meetingpool.outward.errors import NotDelivered
+from meetingpool.outward.reasons import reason_of
 from meetingpool.outward.targets import EVERYTHING_ALLOWED, AllowList, require_allowed, require_outside
 from meetingpool.outward.urls import Url, read_address
 
@@ -103,7 +97,7 @@ class Outward:
         try:
             found = list(dict.fromkeys(await self._resolve(url.host, url.port)))
         except OSError as error:
-            raise NotDelivered(f"the host name could not be looked up: {_reason(error)}") from None
+            raise NotDelivered(f"the host name could not be looked up: {reason_of(error)}") from None
         if not found:
             raise NotDelivered("the host name stands for no address")
         return [read_address(text) for text in found]
@@ -113,27 +107,17 @@ class Outward:
         return await loop.run_in_executor(self._look_ups, _look_up, host, port)
 
     async def _send_to_first_that_listens(self, request: OutwardRequest, url: Url, addresses: Sequence[Address]) -> OutwardReply:
+        # Whoever only might have to call somebody does without it: it takes a megabyte.
+        from meetingpool.outward.exchange import NobodyListens, exchange
+
+        tls = self._tls if url.scheme == "https" else None
         reason = ""
         for address in addresses:
             try:
-                return await self._exchange(_pinned(request, url, address, self._connect_timeout))
-            except httpcore.ConnectTimeout:
-                reason = f"nothing answered within {self._connect_timeout:g} s"
-            except httpcore.ConnectError as error:
-                reason = _reason(error)
-            except (httpcore.NetworkError, httpcore.ProtocolError, OSError) as error:
-                # Without its cause: what it quotes is not ours to show.
-                raise NotDelivered(f"the connection broke: {_reason(error)}") from None
+                return await exchange(request, url, address, tls=tls, connect_timeout=self._connect_timeout)
+            except NobodyListens as error:
+                reason = str(error)
         raise NotDelivered(f"no connection: {reason}")
-
-    async def _exchange(self, request: httpcore.Request) -> OutwardReply:
-        # A connection belongs to the name that its certificate was checked for. The next name may stand for the same address,
-        # by which a pool would know it; so each exchange has a connection of its own.
-        tls = self._tls if request.url.scheme == b"https" else None
-        async with aclosing(_Network()) as network:
-            connection = httpcore.AsyncHTTPConnection(request.url.origin, ssl_context=tls, network_backend=network)
-            async with aclosing(await connection.handle_async_request(request)) as response:
-                return OutwardReply(response.status, await _read_limited(response))
 
     @cached_property
     def _tls(self) -> ssl.SSLContext:
@@ -141,76 +125,5 @@ class Outward:
         return self._given_tls or ssl.create_default_context()
 
 
-class _Network(httpcore.AnyIOBackend):
-    """The one connection of an exchange. httpcore would leave it open that is given up in the middle of a TLS handshake."""
-
-    def __init__(self) -> None:
-        self._stream: httpcore.AsyncNetworkStream | None = None
-
-    async def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,  # noqa: ASYNC109
-        local_address: str | None = None,
-        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
-    ) -> httpcore.AsyncNetworkStream:
-        self._stream = await super().connect_tcp(host, port, timeout, local_address, socket_options)
-        return self._stream
-
-    async def aclose(self) -> None:
-        if self._stream is not None:
-            await self._stream.aclose()
-
-
 def _look_up(host: str, port: int) -> list[str]:
     return [str(address[0]) for *_, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
-
-
-def _pinned(request: OutwardRequest, url: Url, address: Address, connect_timeout: float) -> httpcore.Request:
-    """The request to `address`, with the name where the other side looks for it."""
-    return httpcore.Request(
-        request.method,
-        httpcore.URL(scheme=url.scheme, host=str(address), port=url.port, target=url.target),
-        headers=_headers(request, url.authority),
-        content=request.body,
-        extensions={"sni_hostname": url.host, "timeout": {"connect": connect_timeout}},
-    )
-
-
-def _headers(request: OutwardRequest, authority: str) -> list[tuple[str, str]]:
-    """Those of the request replace what is usual, and never what guards."""
-    usual = [("Host", authority), ("User-Agent", "Meetingpool")]
-    guarding = [("Host", authority), ("Accept-Encoding", "identity"), ("Connection", "close")]
-    if request.method == "POST":
-        guarding.append(("Content-Length", str(len(request.body))))
-    return list({name.lower(): (name, value) for name, value in [*usual, *request.headers, *guarding]}.values())
-
-
-async def _read_limited(response: httpcore.Response) -> bytes:
-    """The first 64 kB, as they came: what is compressed stays compressed."""
-    body = bytearray()
-    async for chunk in response.aiter_stream():
-        body += chunk
-        if len(body) >= MAX_REPLY_BYTES:
-            break
-    return bytes(body[:MAX_REPLY_BYTES])
-
-
-def _reason(error: BaseException) -> str:
-    """What was wrong at the bottom, in words of the system: without addresses, and nothing of what was sent."""
-    for inner in _chain(error):
-        match inner:
-            case ssl.SSLCertVerificationError():
-                return f"the certificate is not believed ({inner.verify_message})"
-            case socket.gaierror():
-                return str(inner.strerror)
-            case OSError(errno=int(number)) if not isinstance(inner, ssl.SSLError):
-                return os.strerror(number)
-    return type(error).__name__
-
-
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
