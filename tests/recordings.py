@@ -34,10 +34,9 @@ LINKS = {
     "podcast": "/podcast/{}/audio.ogg",
     "notes": "/notes/{}/notes.pdf",
 }
+from tests.keys import SECRET_KEY
 
 Files = Mapping[str, bytes]
-
-from tests.keys import SECRET_KEY
 
 SECRET = "front-end-secret"
 
