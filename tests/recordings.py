@@ -25,6 +25,7 @@ from meetingpool.library.manifest import Entry as EntryOfManifest
 from meetingpool.library.manifest import Manifest
 from meetingpool.library.storage import Storage
 from meetingpool.settings import Settings
+from tests.keys import SECRET_KEY
 
 # Of each format: the link that BBB writes, with the record id to be filled in.
 LINKS = {
@@ -34,7 +35,6 @@ LINKS = {
     "podcast": "/podcast/{}/audio.ogg",
     "notes": "/notes/{}/notes.pdf",
 }
-from tests.keys import SECRET_KEY
 
 Files = Mapping[str, bytes]
 
