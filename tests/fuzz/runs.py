@@ -1,5 +1,6 @@
 """One run: a pool, a gateway, and request after request until enough were sent or enough is wrong."""
 
+import gc
 import random
 import re
 import time
@@ -70,6 +71,9 @@ class Outcome:
 
 def run(template_url: str, seed: int, requests: int) -> Outcome:
     """Sends so many requests. With an odd `seed` the front ends are tenants."""
+    # What other tests left in this process is large, and to look through it for garbage is no request's work.
+    gc.collect()
+    gc.freeze()
     settings: dict[str, Any] = {"multitenancy_enabled": seed % 2 == 1, "fsapi_password": "fsapi-password"}
     if seed % 2 == 0:
         settings["loadbalancer_secrets"] = SECRET_OF_TENANT.decode()
