@@ -6,6 +6,7 @@ Called by the gateway for every call and by the simulator; `encode` writes the q
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import quote_plus, unquote_to_bytes
 
 from meetingpool.bbb.errors import ChecksumError, ValidationError
@@ -94,7 +95,14 @@ def signed_as_java(tokens: Iterable[bytes]) -> bytes:
 
 
 def _quoted(text: str) -> str:
-    return text if _NEEDS_NO_QUOTES.fullmatch(text) else quote_plus(text)
+    if _NEEDS_NO_QUOTES.fullmatch(text):
+        return text
+    return _quoted_short(text) if len(text) <= _SHORT else quote_plus(text)
+
+
+# Names of people, rooms and addresses come again with every call about the same meeting.
+_SHORT = 200
+_quoted_short = lru_cache(1024)(quote_plus)
 
 
 def _is_checksum(token: bytes) -> bool:

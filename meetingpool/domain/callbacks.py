@@ -7,6 +7,7 @@ secret. The address that a server gets names a placement and proves that it was 
 import hmac
 from collections.abc import Callable, Mapping
 from enum import StrEnum
+from functools import lru_cache
 from hashlib import sha256
 
 from meetingpool.domain.parameters import OWN_METADATA_PREFIX
@@ -87,5 +88,7 @@ def proved_mark(key: bytes, generation: int, kind: CallbackKind, proof: str) -> 
     return mark if is_genuine else None
 
 
+# Every repeat of a create says the addresses again.
+@lru_cache(1024)
 def _signature(key: bytes, generation: int, kind: CallbackKind, mark: str) -> str:
     return hmac.new(key, f"{generation}:{kind}:{mark}".encode(), sha256).hexdigest()[:_SIGNATURE_LENGTH]
