@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.cpu import cpu_of_family, parent_of
+from benchmarks.fleet import ATTENDEE_PASSWORD, MODERATOR_PASSWORD
 from benchmarks.processes import first_line, running_module
 from meetingpool.database import migrate
 from meetingpool.database.embedded import acquire_embedded
@@ -15,6 +16,7 @@ from meetingpool.database.engine import Connection, Database
 from meetingpool.database.meetings import notify_gone
 from meetingpool.database.servers import insert_server, update_server
 from meetingpool.domain.meetings import DEFAULT_TENANT, MeetingKey, MeetingState
+from meetingpool.domain.repeats import MARK
 from meetingpool.domain.servers import AdminState, Health, Server, ServerId
 from meetingpool.secret_keys import Keyring
 
@@ -23,8 +25,8 @@ EXPECTED_USERS = 10.0
 # What the secrets of the servers are encrypted with.
 SECRET_KEY = "the key of the benchmarks, which nobody else has"
 _INSERT_MEETINGS = """
-    INSERT INTO meetings (tenant, meeting_id, host_id, server_id, state, internal_id, expected_users)
-    SELECT $1, id, id, $4, $5, internal_id, $6::float8 FROM unnest($2::text[], $3::text[]) AS told (id, internal_id)
+    INSERT INTO meetings (tenant, meeting_id, host_id, server_id, state, internal_id, expected_users, parameters)
+    SELECT $1, id, id, $4, $5, internal_id, $6::float8, $7::jsonb FROM unnest($2::text[], $3::text[]) AS told (id, internal_id)
 """
 
 _FORGET_ENDED = "DELETE FROM meetings WHERE state = $1 RETURNING tenant, meeting_id, generation"
@@ -101,9 +103,10 @@ def _database_url() -> Iterator[str]:
 
 async def insert_meetings(connection: Connection, server_id: ServerId, meetings: Mapping[str, str]) -> None:
     """Live meetings of the default tenant, internal ids by ids, mapped to a server."""
-    await connection.execute(
-        _INSERT_MEETINGS, DEFAULT_TENANT, list(meetings), list(meetings.values()), server_id, MeetingState.LIVE, EXPECTED_USERS
-    )
+    # What is remembered of a create.
+    said = {"attendeePW": ATTENDEE_PASSWORD, "moderatorPW": MODERATOR_PASSWORD, "meta_origin": "benchmark", MARK: "1"}
+    known = (DEFAULT_TENANT, list(meetings), list(meetings.values()), server_id, MeetingState.LIVE, EXPECTED_USERS, said)
+    await connection.execute(_INSERT_MEETINGS, *known)
 
 
 async def _insert(database: Database, servers: Collection[FilledServer]) -> None:

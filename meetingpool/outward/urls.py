@@ -10,8 +10,6 @@ from dataclasses import dataclass, field
 from ipaddress import IPv6Address, ip_address
 from urllib.parse import quote
 
-import idna
-
 from meetingpool.domain.addresses import Address, unmapped
 from meetingpool.outward.errors import ForbiddenAddress
 
@@ -110,8 +108,14 @@ def _plain(host: str) -> str:
     """`host` in ASCII and lower case. Raises ValueError."""
     if host.startswith("[") and host.endswith("]"):
         return str(IPv6Address(host[1:-1]))
-    in_ascii = host if host.isascii() else idna.encode(host.lower()).decode("ascii")
-    return in_ascii.lower().removesuffix(".")
+    return (host if host.isascii() else _in_ascii(host)).lower().removesuffix(".")
+
+
+def _in_ascii(host: str) -> str:
+    # Its tables are large, and such names are few.
+    import idna
+
+    return idna.encode(host.lower()).decode("ascii")
 
 
 def _without_dots(path: str) -> str:
