@@ -12,7 +12,6 @@ from typing import TypeVar
 
 from meetingpool.database.embedded import acquire_embedded
 from meetingpool.database.engine import Database
-from meetingpool.database.migrate import upgrade
 from meetingpool.database.revision import current_revision, require_revision
 from meetingpool.database.sealed_secrets import require_keys
 from meetingpool.domain.audit import Actor, ActorKind
@@ -56,6 +55,9 @@ async def upgrade_schema(url: str, settings: Settings) -> None:
 
     Raises DatabaseUnavailable, SecretsUnreadable, or WrongRevision when the database is of a newer version.
     """
+    # What runs migrations takes longer to load than most commands take in all.
+    from meetingpool.database.migrate import upgrade
+
     database = Database(url, name="upgrade", pool_size=1)
     try:
         await current_revision(database)

@@ -1,5 +1,8 @@
 """The command line as a whole: usage errors and refusals."""
 
+import subprocess
+import sys
+
 import pytest
 from typer.testing import CliRunner
 
@@ -80,3 +83,10 @@ def test_database_url_that_is_none_is_named() -> None:
     assert result.exit_code == 1
     assert result.stderr.startswith("Settings cannot be used: MEETINGPOOL_DATABASE_URL: ")
     assert "secret" not in result.stderr
+
+
+def test_commands_do_not_load_what_only_migrations_need() -> None:
+    code = "import sys, admin.app, admin.connection, admin.output; print(sys.modules.keys() & {'alembic', 'sqlalchemy'})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+
+    assert done.stdout == "set()\n"
