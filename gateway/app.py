@@ -3,9 +3,9 @@
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from starlette.applications import Starlette
 
@@ -94,18 +94,12 @@ async def open_gateway(
         ):
             news, key = News(database), await _callback_key(database)
             placer = _placer(settings, database, client, pool, clock, news, key, counts)
-            tasks = [asyncio.create_task(view.run()), asyncio.create_task(news.run())]
-            for task in tasks:
-                task.add_done_callback(_stop_if_broken)
-            try:
+            async with _at_work(view.run(), news.run()):
                 await asyncio.wait_for(view.loaded.wait(), LOAD_TIMEOUT)
                 yield Gateway(
                     settings=settings,
                     tenants=tenants,
-                    keys=Keys(
-                        tenants=tenants,
-                        algorithms=frozenset(map(Algorithm, settings.loadbalancer_checksum_algorithm)),
-                    ),
+                    keys=Keys(tenants=tenants, algorithms=frozenset(map(Algorithm, settings.loadbalancer_checksum_algorithm))),
                     rules=call_rules(settings),
                     clock=clock,
                     database=database,
@@ -132,15 +126,25 @@ async def open_gateway(
                     requests=RequestCounts(counts),
                     reads=SharedReads(settings.freshness),
                 )
-            finally:
-                for task in tasks:
-                    task.cancel()
-                await asyncio.gather(*tasks, return_exceptions=True)
     finally:
         files.close()
         uploads.close()
         await beside.close()
         await database.close()
+
+
+@asynccontextmanager
+async def _at_work(*works: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Runs `works` beside the block; when one of them breaks, the process stops."""
+    tasks = [asyncio.create_task(work) for work in works]
+    for task in tasks:
+        task.add_done_callback(_stop_if_broken)
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _placer(

@@ -224,7 +224,7 @@ async def test_sticky_spool_is_told(shared: Settings) -> None:
     (spool,) = shared.spool_dirs
     spool.chmod(0o1777)
     if os.geteuid():
-        pytest.skip("only root can look at it as somebody else")
+        pytest.skip("only root can look at it as somebody else: run the tests as root")
     with somebody_else():
         found = await problems_of(shared)
     assert found[f"spool 1 {spool}"][1] == "take the sticky bit away on the file server: `chmod -t`"
@@ -242,7 +242,7 @@ async def test_file_where_a_directory_should_be_is_told(shared: Settings) -> Non
 async def test_directories_on_two_file_systems_are_told(shared: Settings, tmp_path: Path) -> None:
     other = Path("/dev/shm")  # noqa: S108
     if not os.access(other, os.W_OK) or other.stat().st_dev == shared.work_dir.stat().st_dev:
-        pytest.skip("there is one file system only")
+        pytest.skip("there is one file system only: mount a tmpfs at /dev/shm")
     published = Path(tempfile.mkdtemp(dir=other))
     try:
         settings = Settings(data_dir=shared.data_dir, recording_publish_dir=published)
