@@ -10,12 +10,14 @@ from meetingpool.domain.refusals import Conflict
 from meetingpool.domain.servers import AdminState, Health, Server, ServerId
 
 _COLUMNS = (
-    "id, url, secret, admin_state, health, load, load_multiplier, tags, region, meetings, users, largest_meeting, videos, "
-    "bbb_version, last_poll"
+    "id, url, secret, admin_state, health, load, load_multiplier, tags, region, max_meetings, max_users, soft_meetings, "
+    "soft_users, meetings, users, largest_meeting, videos, bbb_version, last_poll"
 )
 _ALL = f"SELECT {_COLUMNS} FROM servers ORDER BY id"
 _INSERT = """
-    INSERT INTO servers (id, url, secret, admin_state, load_multiplier, tags, region) VALUES ($1, $2, $3, $4, $5, $6, $7)
+    INSERT INTO servers (
+        id, url, secret, admin_state, load_multiplier, tags, region, max_meetings, max_users, soft_meetings, soft_users
+    ) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
 """
 _STATUS = "SELECT load, health, admin_state FROM servers WHERE id = $1"
 _SEALED = "servers.secret"
@@ -52,6 +54,10 @@ async def insert_server(connection: Connection, server: Server) -> None:
             server.load_multiplier,
             sorted(server.tags),
             server.region,
+            server.max_meetings,
+            server.max_users,
+            server.soft_meetings,
+            server.soft_users,
         )
     except Taken as error:
         raise ServerExists(f"There is a server with the id {server.id} or the URL {server.url} already") from error
@@ -97,6 +103,10 @@ def _server(connection: Connection, row: Record) -> Server:
         load_multiplier=row["load_multiplier"],
         tags=frozenset(row["tags"]),
         region=row["region"],
+        max_meetings=row["max_meetings"],
+        max_users=row["max_users"],
+        soft_meetings=row["soft_meetings"],
+        soft_users=row["soft_users"],
         meetings=row["meetings"],
         users=row["users"],
         largest_meeting=row["largest_meeting"],

@@ -60,6 +60,16 @@ servers = Table(
     # How the meetings of the last poll were sized: meetingpool.domain.room_sizes.
     Column("rooms", JSONB, nullable=False, server_default="{}"),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    # What it can carry: above the soft limits it gets meetings when no other has room, above the others none. NULL: no limit.
+    Column("max_meetings", Integer),
+    Column("max_users", Integer),
+    Column("soft_meetings", Integer),
+    Column("soft_users", Integer),
+    # Since when it is online again, for the slow start.
+    Column("online_since", DateTime(timezone=True)),
+    # The token with which it registered itself, and until when that holds; NULL: an administrator added it.
+    Column("registered_by", Text),
+    Column("registered_until", DateTime(timezone=True)),
 )
 
 # Generations of all meetings come from one sequence, so that none is ever used again, not even by a meeting that was forgotten
@@ -90,6 +100,8 @@ meetings = Table(
     Column("parameters", JSONB, nullable=False, server_default="{}"),
     # People who were sent to the meeting since its last poll.
     Column("joining", Integer, nullable=False, server_default="0"),
+    # How many people there were at the end of each minute of the meeting; NULL: as many as before.
+    Column("curve", ARRAY(Integer), nullable=False, server_default="{0}"),
     PrimaryKeyConstraint("tenant", "meeting_id"),
 )
 
@@ -105,7 +117,24 @@ placements = Table(
     # The callback URLs that the front end gave, by the mark of each meeting that was made, and by kind.
     Column("callbacks", JSONB, nullable=False, server_default="{}"),
     Column("placed_at", DateTime(timezone=True), nullable=False, server_default=func.now(), index=True),
+    # The candidates of the choice with their figures: meetingpool.domain.placement.
+    Column("reason", JSONB),
     Index("ix_placements_host_id", "host_id", "generation"),
+)
+
+# Meetings that are over, by which the next ones of the same room are foreseen.
+past_meetings = Table(
+    "past_meetings",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("tenant", Text, nullable=False),
+    Column("meeting_id", Text, nullable=False),
+    Column("server_id", Text, nullable=False),
+    Column("began_at", DateTime(timezone=True), nullable=False),
+    Column("ended_at", DateTime(timezone=True), nullable=False, index=True),
+    # As in meetings.
+    Column("curve", ARRAY(Integer), nullable=False),
+    Index("ix_past_meetings_room", "tenant", "meeting_id", "ended_at"),
 )
 
 leases = Table(
@@ -131,6 +160,8 @@ tenants = Table(
     Column("max_users", Integer),
     Column("callback_hosts", ARRAY(Text)),
     Column("lrs", JSONB),
+    # Where its people are.
+    Column("region", Text),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
 )
 

@@ -1,11 +1,15 @@
-"""Which server gets a new meeting: the one with the least load among those that may have it."""
+"""Which server gets a new meeting: the one with the least load among those that may have it and suit it best."""
 
-from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from math import inf
+from types import MappingProxyType
+from typing import NamedTuple
 
 from meetingpool.domain.servers import Server, ServerId
 
 UNTAGGED = "none"
+_NONE: Mapping[ServerId, int] = MappingProxyType({})
 
 
 class NoServerAvailable(Exception):
@@ -50,36 +54,99 @@ class TagRequest:
         return self.within is None or _has_any(server, self.within)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlacementRequest:
+    """What a new meeting needs: room for the `users` expected in it, on a server that `tags` allow.
+
+    `regions`: from the nearest to the farthest; servers of others come last, and without any all are as near.
+    """
+
+    tags: TagRequest = field(default_factory=TagRequest)
+    users: float = 0.0
+    regions: tuple[str, ...] = ()
+
+
+class Standing(NamedTuple):
+    """How well a server meets a request, whatever it carries: the least is the best."""
+
+    lacks_tag: bool
+    is_beyond_soft_limit: bool
+    region: int
+
+
+_BEST = Standing(False, False, 0)
+
+
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A chosen server. `ceiling` is the load up to which it remains the right choice: that of the next best."""
+    """A chosen server.
+
+    `ceiling` is the load up to which it remains the right choice, `limit` the load up to which it may have the meeting at all.
+    """
 
     server: Server
     ceiling: float
+    limit: float = inf
 
 
-def choose_server(ranking: Iterable[tuple[Server, float]], request: TagRequest, *, avoid: Collection[ServerId] = ()) -> Choice:
-    """The first of the `ranking` that may have a new meeting as `request` says. What is ranked by which load: ranking.py.
+def choose_server(
+    ranking: Iterable[tuple[Server, float]],
+    request: PlacementRequest,
+    *,
+    avoid: Collection[ServerId] = (),
+    meetings: Mapping[ServerId, int] = _NONE,
+) -> Choice:
+    """The first of the `ranking` among those that meet the `request` best. What is ranked by which load: ranking.py.
 
-    Servers in `avoid` are not considered. A tag that is asked for but not required falls back to untagged servers, or to those
-    of the tenant. Raises NoServerWithTag or NoServerAvailable.
+    Servers in `avoid` and full ones are not considered. A tag that is asked for but not required falls back to untagged servers,
+    or to those of the tenant; so do soft limits to servers beyond them, and regions to farther ones, in this order. `meetings`:
+    how many each server carries. Raises NoServerWithTag or NoServerAvailable.
     """
-    choice = _first(ranking, request.accepts, avoid)
-    if choice is None and request.required:
-        raise NoServerWithTag
-    choice = choice or _first(ranking, request.accepts_instead, avoid)
-    if choice is None:
-        raise NoServerAvailable
-    return choice
+    best: tuple[Standing, Server] | None = None
+    next_load = inf
+    for server, load in ranking:
+        if server.id in avoid:
+            continue
+        standing = standing_of(server, load, meetings.get(server.id, 0), request)
+        if standing is None:
+            continue
+        if best is None or standing < best[0]:
+            best, next_load = (standing, server), inf
+        elif standing == best[0] and next_load == inf:
+            next_load = load
+            if standing == _BEST:
+                break
+    if best is None:
+        raise NoServerWithTag if request.tags.required else NoServerAvailable
+    standing, server = best
+    limit = _load_below(server, server.max_users, request)
+    soft_limit = inf if standing.is_beyond_soft_limit else _load_below(server, server.soft_users, request)
+    return Choice(server, min(next_load, soft_limit, limit), limit)
 
 
-def _first(
-    ranking: Iterable[tuple[Server, float]], accepts: Callable[[Server], bool], avoid: Collection[ServerId]
-) -> Choice | None:
-    candidates = ((server, load) for server, load in ranking if server.id not in avoid and accepts(server))
-    for server, _ in candidates:
-        return Choice(server, next((load for _, load in candidates), float("inf")))
-    return None
+def standing_of(server: Server, load: float, meetings: int, request: PlacementRequest) -> Standing | None:
+    """How the server meets the request, if it carries `load` and so many meetings; None when it may not have the meeting."""
+    lacks_tag = not request.tags.accepts(server)
+    if lacks_tag and (request.tags.required or not request.tags.accepts_instead(server)):
+        return None
+    users = load / server.load_multiplier + request.users
+    if _exceeds(users, server.max_users) or _exceeds(meetings + 1, server.max_meetings):
+        return None
+    is_beyond = _exceeds(users, server.soft_users) or _exceeds(meetings + 1, server.soft_meetings)
+    return Standing(lacks_tag, is_beyond, _distance(server.region, request.regions))
+
+
+def _exceeds(number: float, limit: int | None) -> bool:
+    return limit is not None and number > limit
+
+
+def _distance(region: str | None, regions: tuple[str, ...]) -> int:
+    return regions.index(region) if region in regions else len(regions)
+
+
+def _load_below(server: Server, limit: int | None, request: PlacementRequest) -> float:
+    """The load at which the server still has room for the request under a limit of users."""
+    return inf if limit is None else (limit - request.users) * server.load_multiplier
 
 
 def _has_any(server: Server, tags: frozenset[str]) -> bool:

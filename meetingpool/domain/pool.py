@@ -11,7 +11,7 @@ from dataclasses import replace
 from hashlib import sha1
 
 from meetingpool.domain.meetings import Meeting, MeetingKey, MeetingState
-from meetingpool.domain.placement import Choice, NoServerAvailable, TagRequest, choose_server
+from meetingpool.domain.placement import Choice, NoServerAvailable, PlacementRequest, choose_server
 from meetingpool.domain.ranking import Ranking
 from meetingpool.domain.servers import AdminState, Health, Server, ServerId
 
@@ -37,20 +37,21 @@ class Pool:
         self._by_internal_id: dict[tuple[ServerId, str], MeetingKey] = {}
         self._promised: dict[ServerId, float] = {}
         self._refusing: set[ServerId] = set()
+        self._meetings_on: Counter[ServerId] = Counter()
         self._changes: Counter[ServerId] = Counter()
         self._changes_of: Counter[str] = Counter()
 
     def load_of(self, server: Server) -> float:
         return server.load + self._promised.get(server.id, 0.0)
 
-    def choose(self, request: TagRequest, *, avoid: Collection[ServerId]) -> Choice:
+    def choose(self, request: PlacementRequest, *, avoid: Collection[ServerId]) -> Choice:
         """The server for a new meeting. One that refused a connection lately is taken only when there is no other."""
         try:
-            return choose_server(self._ranking, request, avoid={*avoid, *self._refusing})
+            return choose_server(self._ranking, request, avoid={*avoid, *self._refusing}, meetings=self._meetings_on)
         except NoServerAvailable:
             if not self._refusing:
                 raise
-            return choose_server(self._ranking, request, avoid=avoid)
+            return choose_server(self._ranking, request, avoid=avoid, meetings=self._meetings_on)
 
     def promise(self, server_id: ServerId, load: float) -> None:
         """Counts `load` on a server until it is written to the database; a negative `load` takes the promise back."""
@@ -79,6 +80,7 @@ class Pool:
         """Takes the given meetings, each with its host id, for all there are."""
         self._gone.clear()
         self.meetings.clear()
+        self._meetings_on.clear()
         self._by_host_id.clear()
         self._by_bridge.clear()
         for meeting, host_id in meetings:
@@ -105,6 +107,8 @@ class Pool:
         if known:
             self._by_host_id.pop((known.server_id, host_id), None)
             self._release_bridge(known)
+            self._meetings_on[known.server_id] -= 1
+        self._meetings_on[meeting.server_id] += 1
         if meeting != known:
             self._changes[meeting.server_id] += 1
             self._changes_of[meeting.key.tenant] += 1
@@ -122,6 +126,7 @@ class Pool:
         known = self.meetings.get(key)
         if known and known.generation <= generation:
             del self.meetings[key]
+            self._meetings_on[known.server_id] -= 1
             self._by_host_id.pop((known.server_id, host_id), None)
             self._release_bridge(known)
             self._changes[known.server_id] += 1

@@ -32,7 +32,11 @@ class Health(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Server:
-    """One media host. `load` is in expected users times `load_multiplier`; `url` is the endpoint of its BBB API."""
+    """One media host. `load` is in expected users times `load_multiplier`; `url` is the endpoint of its BBB API.
+
+    `soft_meetings`, `soft_users`: what it is to carry while others have room; `max_meetings`, `max_users`: what it can carry at
+    all. None: no limit. People count as the load does, those who are expected included.
+    """
 
     id: ServerId
     url: str
@@ -43,6 +47,10 @@ class Server:
     load_multiplier: float = 1.0
     tags: frozenset[str] = frozenset()
     region: str | None = None
+    max_meetings: int | None = None
+    max_users: int | None = None
+    soft_meetings: int | None = None
+    soft_users: int | None = None
     meetings: int = 0
     users: int = 0
     largest_meeting: int = 0

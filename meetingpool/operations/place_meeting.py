@@ -26,7 +26,7 @@ from meetingpool.database.engine import Database, DatabaseUnavailable
 from meetingpool.database.servers import server_status
 from meetingpool.domain.callbacks import MARK_BITS
 from meetingpool.domain.meetings import Meeting, MeetingKey, MeetingState, host_id_of
-from meetingpool.domain.placement import Choice, NoServerAvailable, TagRequest
+from meetingpool.domain.placement import Choice, NoServerAvailable, PlacementRequest
 from meetingpool.domain.pool import Pool
 from meetingpool.domain.repeats import PASSWORDS, first_said, said_again, said_anew, says_other, to_remember
 from meetingpool.domain.servers import AdminState, Health, Server, ServerId
@@ -180,7 +180,7 @@ class MeetingPlacer:
         )
         said = Said(parameters=parameters, callbacks=self._callbacks(create.key, create.parameters))
         began = self.clock.monotonic()
-        attempt = await self._place(create.tags, avoid, partial(self._take_place, create, said))
+        attempt = await self._place(create, avoid, partial(self._take_place, create, said))
         self.seconds.observe(self.clock.monotonic() - began)
         self.news.add(create.key)
         return attempt
@@ -215,7 +215,7 @@ class MeetingPlacer:
         is_gone = told and attempt.quiet_for > self.response_timeout + GRACE + unwritten_for(attempt.meeting)
         if is_gone or (told is None and server.health is Health.DEAD):
             move = partial(creates.move_gone, attempt=attempt, said=Said(), told=bool(is_gone))
-            moved = await self._place(create.tags, {*avoid, server.id}, move)
+            moved = await self._place(create, {*avoid, server.id}, move)
             log.info("meeting_reassigned", meeting=create.key.meeting_id, left=server.id, server=moved.meeting.server_id)
             return replace(moved, is_anew=True)
         if server.admin_state is AdminState.DISABLED:
@@ -268,7 +268,7 @@ class MeetingPlacer:
         try:
             sent = said_again(create.parameters, attempt.parameters)
             said = Said(parameters=attempt.parameters, callbacks=self._callbacks(create.key, sent))
-            return await self._place(create.tags, refused, partial(creates.move_refused, attempt=attempt, said=said))
+            return await self._place(create, refused, partial(creates.move_refused, attempt=attempt, said=said))
         except MeetingTaken:
             await self._withdraw(attempt)
         except NoServerAvailable:
@@ -280,12 +280,13 @@ class MeetingPlacer:
             raise CreateFailed
         return current
 
-    async def _place(self, tags: TagRequest, avoid: set[ServerId], place: Place) -> Attempt:
+    async def _place(self, create: Create, avoid: set[ServerId], place: Place) -> Attempt:
         """Chooses a server and lets `place` write it; chooses again when the choice is out of date by then."""
+        request = PlacementRequest(tags=create.tags, users=self.expected_users, regions=create.regions)
         for rounds_left in reversed(range(PLACEMENT_ROUNDS)):
-            choice = self.pool.choose(tags, avoid=avoid)
+            choice = self.pool.choose(request, avoid=avoid)
             try:
-                return await self._try_place(choice, place, float("inf") if not rounds_left else choice.ceiling)
+                return await self._try_place(choice, place, choice.ceiling if rounds_left else choice.limit)
             except Unplaced:
                 await self._refresh(choice.server.id)
         raise NoServerAvailable

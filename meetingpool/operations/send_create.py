@@ -29,7 +29,7 @@ class Create:
     """A verified create call. `parameters` as the tenant's rules leave them, without what Meetingpool adds.
 
     `voice_bridge`: the one that is to be tried first; `base_url`: where servers reach this installation; `lrs`: what the server
-    needs to send learning records, as JSON.
+    needs to send learning records, as JSON; `regions`: where the meeting is best, the nearest first.
     """
 
     key: MeetingKey
@@ -37,6 +37,7 @@ class Create:
     tenant: Tenant
     base_url: str
     tags: TagRequest = field(default_factory=TagRequest)
+    regions: tuple[str, ...] = ()
     body: Body | None = None
     voice_bridge: str | None = None
     lrs: str | None = None

@@ -6,7 +6,7 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meetingpool.domain.placement import Choice, NoServerAvailable, NoServerWithTag, TagRequest, choose_server
+from meetingpool.domain.placement import Choice, NoServerAvailable, NoServerWithTag, PlacementRequest, TagRequest, choose_server
 from meetingpool.domain.pool import Pool
 from meetingpool.domain.ranking import Ranking
 from meetingpool.domain.servers import AdminState, Health, Server, ServerId
@@ -102,7 +102,9 @@ def test_least_loaded_of_those_that_may_is_chosen(
 ) -> None:
     candidates = eligible(servers, request, avoid)
 
-    choice = chosen_or_refused(lambda: choose_server([*ranked(servers, Random(seed))], request, avoid=avoid))
+    choice = chosen_or_refused(
+        lambda: choose_server([*ranked(servers, Random(seed))], PlacementRequest(tags=request), avoid=avoid)
+    )
 
     if isinstance(choice, NoServerAvailable):
         assert candidates == []
@@ -124,7 +126,7 @@ def test_server_that_refused_is_chosen_only_when_no_other_may_be(
         pool.server_refused(server_id)
     best = eligible(servers, request, refusing) or eligible(servers, request, frozenset())
 
-    choice = chosen_or_refused(lambda: pool.choose(request, avoid=()))
+    choice = chosen_or_refused(lambda: pool.choose(PlacementRequest(tags=request), avoid=()))
 
     if isinstance(choice, NoServerAvailable):
         assert best == []
@@ -137,7 +139,7 @@ def test_promised_meetings_never_differ_by_more_than_one_between_equal_servers(m
     pool = Pool(Random(seed))
     pool.replace_servers(map(open_server, range(count)))
     for _ in range(meetings):
-        pool.promise(pool.choose(TagRequest(), avoid=()).server.id, 15)
+        pool.promise(pool.choose(PlacementRequest(), avoid=()).server.id, 15)
 
     loads = [pool.load_of(server) for server in pool.servers.values()]
     assert max(loads) - min(loads) <= 15

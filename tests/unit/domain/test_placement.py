@@ -2,11 +2,11 @@ from random import Random
 
 import pytest
 
-from meetingpool.domain.placement import Choice, NoServerAvailable, NoServerWithTag, TagRequest, choose_server
+from meetingpool.domain.placement import Choice, NoServerAvailable, NoServerWithTag, PlacementRequest, TagRequest, choose_server
 from meetingpool.domain.ranking import Ranking
 from meetingpool.domain.servers import AdminState, Health, Server, ServerId
 
-ANY = TagRequest()
+ANY = PlacementRequest()
 
 
 def server(
@@ -23,7 +23,7 @@ def server(
     )
 
 
-def choose(servers: list[Server], request: TagRequest = ANY, *, avoid: tuple[str, ...] = (), seed: int = 1) -> Choice:
+def choose(servers: list[Server], request: PlacementRequest = ANY, *, avoid: tuple[str, ...] = (), seed: int = 1) -> Choice:
     return choose_server(ranked(servers, seed), request, avoid=[ServerId(name) for name in avoid])
 
 
@@ -35,7 +35,7 @@ def ranked(servers: list[Server], seed: int = 1) -> Ranking:
 
 
 def chosen(servers: list[Server], tags: str | None = None, *, avoid: tuple[str, ...] = ()) -> str:
-    return choose(servers, TagRequest.parse(tags), avoid=avoid).server.id
+    return choose(servers, PlacementRequest(tags=TagRequest.parse(tags)), avoid=avoid).server.id
 
 
 def test_least_loaded_server_is_chosen() -> None:

@@ -5,7 +5,7 @@ from random import Random
 import pytest
 
 from meetingpool.domain.meetings import Meeting, MeetingKey, MeetingState
-from meetingpool.domain.placement import NoServerAvailable, NoServerWithTag, TagRequest
+from meetingpool.domain.placement import NoServerAvailable, NoServerWithTag, PlacementRequest, TagRequest
 from meetingpool.domain.pool import Pool
 from meetingpool.domain.servers import AdminState, Health, Server, ServerId
 
@@ -39,7 +39,7 @@ def pool_of(*servers: Server) -> Pool:
 
 
 def chosen(pool: Pool, tags: str | None = None, *avoid: ServerId) -> ServerId:
-    return pool.choose(TagRequest.parse(tags), avoid=avoid).server.id
+    return pool.choose(PlacementRequest(tags=TagRequest.parse(tags)), avoid=avoid).server.id
 
 
 def test_promised_load_counts_at_once() -> None:
@@ -73,7 +73,7 @@ def test_promise_outlives_what_the_poller_writes() -> None:
 def test_promises_spread_a_burst_evenly() -> None:
     pool = pool_of(server(A), server(B), server(C))
     for _ in range(30):
-        pool.promise(pool.choose(TagRequest(), avoid=()).server.id, 15)
+        pool.promise(pool.choose(PlacementRequest(), avoid=()).server.id, 15)
 
     assert [pool.load_of(each) for each in pool.servers.values()] == [150, 150, 150]
 
