@@ -17,11 +17,13 @@ from admin.commands import (
     doctor,
     keys,
     meetings,
+    plan,
     poll,
     processes,
     rake,
     recordings,
     servers,
+    simulate,
     status,
     tenants,
     tokens,
@@ -79,11 +81,13 @@ app.add_typer(database.app, name="db")
 app.add_typer(keys.app, name="keys")
 app.add_typer(tokens.app, name="tokens")
 app.add_typer(audit.app, name="audit")
+app.add_typer(simulate.app, name="simulate")
 app.command("status")(status.show)
 app.command("check", cls=check.Plugin)(check.check)
 app.command("doctor")(doctor.doctor)
 app.command("rake")(rake.rake)
 app.command("usage")(usage.show)
+app.command("plan")(plan.show)
 app.command("up")(processes.up)
 app.command("gateway")(processes.gateway)
 app.command("poller")(processes.poller)

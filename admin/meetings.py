@@ -1,4 +1,4 @@
-"""What `meetings list`, `show` and `end` do."""
+"""What `meetings list`, `show`, `history` and `end` do."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,13 +14,22 @@ from admin.server_changes import tell
 from meetingpool.bbb.client import Client
 from meetingpool.clock import SystemClock
 from meetingpool.database.engine import Database
+from meetingpool.database.past_meetings import last_meetings
 from meetingpool.database.servers import all_servers
 from meetingpool.domain.meetings import MeetingKey
 from meetingpool.operations import end_meetings as ending
+from meetingpool.operations.change_tenant import tenant_id_of
 from meetingpool.operations.find_meetings import meetings_named, meetings_of
 from meetingpool.operations.find_server import server_named
 from meetingpool.operations.meeting_details import meeting_details
-from meetingpool.operations.records import MeetingRecord, meeting_record, names_of, tenant_names
+from meetingpool.operations.records import (
+    MeetingRecord,
+    PastMeetingRecord,
+    meeting_record,
+    names_of,
+    past_meeting_record,
+    tenant_names,
+)
 from meetingpool.settings import Settings
 
 _COLUMNS = [
@@ -30,6 +39,16 @@ _COLUMNS = [
     Column("STATE", lambda meeting: meeting["state"]),
     Column("USERS", lambda meeting: meeting["users"], is_number=True),
     Column("CREATED", lambda meeting: meeting["created_at"] and iso_time(meeting["created_at"])),
+]
+
+
+_PAST_COLUMNS = [
+    Column("ID", lambda meeting: meeting["id"]),
+    Column("TENANT", lambda meeting: meeting["tenant"]),
+    Column("SERVER", lambda meeting: meeting["server"]),
+    Column("BEGAN", lambda meeting: iso_time(meeting["began_at"])),
+    Column("ENDED", lambda meeting: iso_time(meeting["ended_at"])),
+    Column("PEAK PEOPLE", lambda meeting: meeting["peak_people"], is_number=True),
 ]
 
 
@@ -51,6 +70,19 @@ async def list_meetings(database: Database, server: str | None, tenant: str | No
         records=[meeting_record(meeting, tenants) for meeting in meetings if on is None or meeting.server_id == on],
         columns=_COLUMNS,
         when_empty="No meetings run",
+    )
+
+
+async def list_past_meetings(database: Database, room: str | None, tenant: str | None, limit: int) -> Listing:
+    """The meetings that ended last, the last one first; only with the meetingID `room`, and of `tenant`, if given."""
+    async with database.transaction() as connection:
+        found = await last_meetings(connection, limit, tenant=await tenant_id_of(connection, tenant), meeting_id=room)
+        tenants = await tenant_names(connection)
+    return Listing(
+        names=names_of(PastMeetingRecord),
+        records=[past_meeting_record(meeting, tenants) for meeting in found],
+        columns=_PAST_COLUMNS,
+        when_empty="No such meeting is over yet" if room or tenant else "No meeting is over yet",
     )
 
 

@@ -37,6 +37,7 @@ _METRICS_TAIL = """
 
 _LABELS = {
     "server": "the id of a server",
+    "region": "a region of servers; `none`: servers without one",
     "tenant": "the name of a tenant; `default` without tenants",
     "call": "a call of the BBB API; for servers also `index`, which tells their version; `other` for what is none",
     "outcome": "`ok`; `refused`: the caller was told what is wrong; `unverified`: with a wrong checksum; `busy`: to come again "

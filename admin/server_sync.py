@@ -17,6 +17,7 @@ from meetingpool.bbb.client import Client
 from meetingpool.clock import SystemClock
 from meetingpool.database.engine import Database
 from meetingpool.database.servers import all_servers
+from meetingpool.domain.server_limits import limits_of
 from meetingpool.domain.server_sync import Action, Mode, Plan, Step
 from meetingpool.domain.servers import AdminState
 from meetingpool.operations.change_server import described
@@ -76,8 +77,10 @@ async def export(database: Database, *, show_secrets: bool, verbose: bool) -> No
     sys.stdout.write(written_servers(servers, show_secrets=show_secrets, verbose=verbose))
     if servers and not show_secrets:
         typer.echo("The secrets are left out, so this list cannot be synced: --show-secrets writes them too", err=True)
-    if any(server.region for server in servers):
-        typer.echo("Scalelite knows no regions: take those lines out before its servers:sync reads this list", err=True)
+    if any(server.region or any(limits_of(server).values()) for server in servers):
+        typer.echo(
+            "Scalelite knows no regions and limits: take those lines out before its servers:sync reads this list", err=True
+        )
 
 
 def plan_record(step: Step) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import typer
 
 from admin.commands.arguments import Format
 from admin.connection import note_shown
-from admin.output import Column, Listing, Record, ago, show
+from admin.output import Column, Listing, Record, ago, iso_time, show
 from meetingpool.database.engine import Database
 from meetingpool.database.installation import callback_key
 from meetingpool.database.servers import all_servers
@@ -31,6 +31,8 @@ _LIST_COLUMNS = [
     Column("VERSION", lambda server: server["bbb_version"], can_be_spared=True),
     Column("TAG", lambda server: server["tags"], can_be_spared=True),
     Column("REGION", lambda server: server["region"], can_be_spared=True),
+    Column("LIMITS", lambda server: _limits(server), can_be_spared=True),
+    Column("REGISTERED", lambda server: _registered(server), can_be_spared=True),
 ]
 _SECRET_COLUMN = Column("SECRET", lambda server: server["secret"])
 
@@ -82,6 +84,19 @@ def summary_of(servers: Sequence[Server]) -> str:
     return f"{open_servers} of {len(servers)} servers take new meetings; {meetings} meetings, {users} users, {videos} videos"
 
 
+def _registered(server: Record) -> str | None:
+    """By which token the server registered itself, and until when."""
+    if server["registered_by"] is None:
+        return None
+    return f"{server['registered_by']}, {server['registration']} until {iso_time(server['registered_until'])}"
+
+
+def _limits(server: Record) -> str | None:
+    """The server's own, as `150/200 users`: a soft one and a hard one."""
+    limits = {what: (server[f"soft_{what}"], server[f"max_{what}"]) for what in ("meetings", "users")}
+    return ", ".join(f"{soft or '-'}/{hard or '-'} {what}" for what, (soft, hard) in limits.items() if soft or hard) or None
+
+
 def _status_columns(hosts: dict[ServerId, str], now: float) -> list[Column]:
     def host(server: Record) -> str:
         return hosts[server["id"]]
@@ -98,6 +113,7 @@ def _status_columns(hosts: dict[ServerId, str], now: float) -> list[Column]:
         Column("VERSION", lambda server: server["bbb_version"], can_be_spared=True),
         Column("TAG", lambda server: server["tags"], can_be_spared=True),
         Column("LAST POLL", lambda server: ago(server["last_poll"], now), is_number=True),
+        Column("REGION", lambda server: server["region"], can_be_spared=True),
     ]
 
 

@@ -18,6 +18,7 @@ _COLUMNS = [
     Column("MAX USERS", lambda tenant: tenant["max_users"], is_number=True),
     Column("SECRETS", lambda tenant: tenant.get("secrets", tenant["secret_count"])),
     Column("TAGS", lambda tenant: tenant["server_tags"]),
+    Column("REGION", lambda tenant: tenant["region"], can_be_spared=True),
     Column("RULES", lambda tenant: tenant["rules"], is_number=True, can_be_spared=True),
     Column("CHECKSUMS", lambda tenant: tenant["checksum_algorithms"], can_be_spared=True),
     Column("CALLBACK HOSTS", lambda tenant: tenant["callback_hosts"], can_be_spared=True),

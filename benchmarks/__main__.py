@@ -1,4 +1,4 @@
-"""`python -m benchmarks [poll|calls|recordings|unpacking|dashboard] [--quick] [--json FILE]`: prints tables, keeps figures."""
+"""`python -m benchmarks [poll|calls|recordings|unpacking|dashboard|placement] [--quick] [--json FILE]`: tables and figures."""
 
 import argparse
 import asyncio
@@ -10,6 +10,7 @@ from typing import Any
 
 from benchmarks.calls import measure_calls
 from benchmarks.dashboard import dashboard_json, dashboard_table, measure_dashboard
+from benchmarks.placement import measure_placement, placement_json, placement_table
 from benchmarks.poll_round import measure_polls
 from benchmarks.recordings import measure_recordings
 from benchmarks.results import (
@@ -27,8 +28,13 @@ from benchmarks.unpacking import measure_unpacking
 
 def main() -> int:
     """The exit code: 1 when an answer was wrong, else 0. A goal that is missed is shown, not punished."""
-    parser = argparse.ArgumentParser(prog="benchmarks", description="CPU per poll round, per call and per archive, as ratios.")
-    parser.add_argument("what", nargs="?", choices=["poll", "calls", "recordings", "unpacking", "dashboard"], help="default: all")
+    parser = argparse.ArgumentParser(
+        prog="benchmarks",
+        description="CPU per poll round, per call and per archive, and how evenly people are spread; as ratios.",
+    )
+    parser.add_argument(
+        "what", nargs="?", choices=["poll", "calls", "recordings", "unpacking", "dashboard", "placement"], help="default: all"
+    )
     parser.add_argument("--quick", action="store_true", help="fewer rounds and requests: does it run, not how fast is it")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to FILE as well")
     options = parser.parse_args()
@@ -40,6 +46,10 @@ def main() -> int:
             unpacked = measure_unpacking(quick=options.quick)
             results["unpacking"] = unpacking_json(unpacked)
             print(unpacking_table(unpacked), flush=True)
+        if options.what == "placement":
+            spreads = measure_placement(quick=options.quick)
+            results["placement"] = placement_json(spreads)
+            print(placement_table(spreads), flush=True)
     except KeyboardInterrupt:
         return 1
     if options.json:

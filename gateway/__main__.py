@@ -11,6 +11,7 @@ import sys
 from types import FrameType
 
 import uvicorn
+from starlette.types import ASGIApp
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from gateway.access_log import AccessLog
@@ -19,8 +20,10 @@ from gateway.connections import ConnectionLimits, connections_within, this_machi
 from gateway.descriptors import connections_that_fit
 from gateway.limits import BoundedRequests
 from gateway.listener import SETTLING_SECONDS, open_listener, turn_away_new_connections
+from gateway.region_header import RegionHeader
 from gateway.state import Readiness
 from meetingpool.clock import SystemClock
+from meetingpool.country_files import country_file
 from meetingpool.database.engine import DatabaseUnavailable
 from meetingpool.database.revision import WrongRevision, require_database
 from meetingpool.logs import configure_logs, get_logger
@@ -61,6 +64,7 @@ class DrainingServer(uvicorn.Server):
 def main() -> int:
     try:
         settings = read_settings()
+        country_file(settings)
         asyncio.run(require_database(settings.database_url, keyring_of(settings)))
     except (SettingsError, DatabaseUnavailable, WrongRevision) as error:
         print(error, file=sys.stderr)
@@ -80,9 +84,11 @@ def main() -> int:
 
 def _server_config(settings: Settings, readiness: Readiness) -> uvicorn.Config:
     counts = Counts.of_process(settings.data_dir, "gateway")
-    app = BoundedRequests(create_app(settings, readiness, counts=counts), settings.max_requests)
+    app: ASGIApp = BoundedRequests(create_app(settings, readiness, counts=counts), settings.max_requests)
+    if settings.access_log:
+        app = AccessLog(app, SystemClock())
     config = uvicorn.Config(
-        AccessLog(app, SystemClock()) if settings.access_log else app,
+        app,
         loop="uvloop",
         ws="none",
         lifespan="on",
@@ -101,8 +107,13 @@ def _server_config(settings: Settings, readiness: Readiness) -> uvicorn.Config:
         target_bytes=settings.max_url_bytes,
         body_bytes=settings.max_document_bytes,
     )
-    proxies = ProxyHeadersMiddleware(app, config.forwarded_allow_ips).trusted_hosts  # type: ignore[arg-type]
+    behind_proxies = ProxyHeadersMiddleware(app, config.forwarded_allow_ips)  # type: ignore[arg-type]
+    proxies = behind_proxies.trusted_hosts
     config.http = connections_within(limits, this_machine_and(proxies.__contains__))
+    if settings.region_header:
+        # uvicorn would put its own around ours, and the request would no longer show which proxy sent it.
+        config.proxy_headers = False
+        config.app = RegionHeader(behind_proxies, settings.region_header, proxies)  # type: ignore[arg-type]
     return config
 
 

@@ -22,6 +22,7 @@ from gateway.playback_passes import PlaybackPasses
 from gateway.playback_threads import StorageThreads
 from gateway.pool_view import PoolView
 from gateway.recording_uploads import Uploads
+from gateway.regions import Regions
 from gateway.routes import routes
 from gateway.shared_reads import SharedReads
 from gateway.state import Gateway, Readiness
@@ -30,6 +31,7 @@ from gateway.tenants import Tenants
 from meetingpool.bbb.checksum import Algorithm
 from meetingpool.bbb.client import Client
 from meetingpool.clock import Clock, SystemClock
+from meetingpool.country_files import country_file
 from meetingpool.database.engine import Database
 from meetingpool.database.installation import callback_key
 from meetingpool.database.revision import require_revision
@@ -39,8 +41,10 @@ from meetingpool.logs import get_logger
 from meetingpool.metrics import PLACEMENT_SECONDS
 from meetingpool.metrics_counts import Counts
 from meetingpool.operations.announce_hook_events import HookAnnouncer
+from meetingpool.operations.default_limits import default_limits
 from meetingpool.operations.news import News
 from meetingpool.operations.place_meeting import MeetingPlacer
+from meetingpool.operations.poll_rules import prior_of
 from meetingpool.outward.client import Outward
 from meetingpool.outward.targets import AllowList
 from meetingpool.secret_keys import keyring_of
@@ -76,14 +80,15 @@ def create_app(settings: Settings, readiness: Readiness, clock: Clock | None = N
 async def open_gateway(
     settings: Settings, readiness: Readiness, clock: Clock, counts: Counts | None = None
 ) -> AsyncIterator[Gateway]:
-    """Everything that handlers need, the pool loaded. Raises WrongRevision or DatabaseUnavailable."""
+    """Everything that handlers need, the pool loaded. Raises WrongRevision, DatabaseUnavailable or CountryFileUnusable."""
     if settings.database_url is None:
         raise ValueError("the gateway needs a database URL")
     counts = counts or Counts.alone()
+    pool, tenants = Pool(limits=default_limits(settings)), Tenants(settings)
+    regions = Regions(settings, pool, country_file(settings))
     database = Database(settings.database_url, name="gateway", pool_size=10, keyring=keyring_of(settings))
     beside = Database(settings.database_url, name="gateway management", pool_size=3, keyring=keyring_of(settings))
-    pool, tenants = Pool(), Tenants(settings)
-    view = PoolView(database, pool, tenants, expected_users=float(settings.load_min_user_count))
+    view = PoolView(database, pool, tenants, clock)
     files = PlaybackFiles(StorageThreads())
     uploads = Uploads(settings.spool_dirs[0].absolute(), max_bytes=settings.recording_max_bytes)
     try:
@@ -94,7 +99,7 @@ async def open_gateway(
         ):
             news, key = News(database), await _callback_key(database)
             placer = _placer(settings, database, client, pool, clock, news, key, counts)
-            async with _at_work(view.run(), news.run()):
+            async with _at_work(view.run(), news.run(), regions.follow_file()):
                 await asyncio.wait_for(view.loaded.wait(), LOAD_TIMEOUT)
                 yield Gateway(
                     settings=settings,
@@ -109,6 +114,7 @@ async def open_gateway(
                     lists=MeetingLists(client, clock),
                     dial_in=DialIn(pool, settings),
                     learning_records=LearningRecords(outward, clock),
+                    regions=regions,
                     failed_checksums=FailedChecksums(per_minute=settings.failed_checksums_per_minute),
                     hook_announcer=HookAnnouncer(database, pool),
                     links=PlaybackLinks(key, clock),
@@ -156,7 +162,7 @@ def _placer(
         pool=pool,
         clock=clock,
         response_timeout=settings.response_timeout,
-        expected_users=float(settings.load_min_user_count),
+        prior=prior_of(settings),
         callback_key=key,
         callback_allow=AllowList.read(settings.callback_allow),
         voice_bridge_length=settings.voice_bridge_len,

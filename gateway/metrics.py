@@ -17,14 +17,18 @@ from gateway.metrics_access import may_watch, refusal
 from gateway.state import Gateway
 from meetingpool import metrics as m
 from meetingpool.bbb.calls import CALLS
+from meetingpool.database.capacity import CapacityFigures
 from meetingpool.database.engine import DatabaseUnavailable
 from meetingpool.database.figures import Figures, read_figures
 from meetingpool.domain import room_sizes
+from meetingpool.domain.capacity import CapacityRules
 from meetingpool.domain.meetings import MeetingState
+from meetingpool.domain.placement import UNTAGGED
 from meetingpool.domain.servers import AdminState, Health
 from meetingpool.metrics import CATALOGUE, Metric
 from meetingpool.metrics_counts import Totals
 from meetingpool.metrics_text import CONTENT_TYPE, family
+from meetingpool.operations.capacity import capacity_rules, pool_capacity, region_capacities
 
 Values = dict[tuple[str, ...], list[float]]
 Shown = dict[Metric, Values]
@@ -57,6 +61,7 @@ def _shown(gateway: Gateway, figures: Figures | None) -> Shown:
     shown: Shown = {m.DATABASE_UP: _one(figures is not None), m.BUILD_INFO: {(_version(), platform.python_version()): [1.0]}}
     if figures:
         shown |= _of_servers(figures) | _of_rooms(figures) | _of_meetings(figures) | _of_work(figures) | _of_leader(figures)
+        shown |= _of_capacity(figures.capacity, capacity_rules(gateway.settings))
     shown[m.POLL_INTERVAL] = _one(gateway.settings.poll_interval)
     servers = {server.url.rstrip("/"): server.id for server in gateway.view.pool.servers.values()}
     shown |= _counted(gateway.counts.totals(), servers)
@@ -84,6 +89,22 @@ def _of_servers(figures: Figures) -> Shown:
         m.SERVER_ENABLED: {(server["id"],): [float(server["admin_state"] == AdminState.ENABLED)] for server in figures.servers},
         m.SERVER_LOAD: each("load"),
         m.POLL_AGE: each("poll_age"),
+    }
+
+
+def _of_capacity(figures: CapacityFigures, rules: CapacityRules) -> Shown:
+    pool = pool_capacity(figures, rules)
+    regions = {(region or UNTAGGED,): of for region, of in region_capacities(figures, rules).items()}
+    return {
+        m.CAPACITY_PEOPLE: _one(pool.capacity),
+        m.CAPACITY_HEADROOM: _one(pool.headroom),
+        m.CAPACITY_FITTING: _one(pool.largest_fitting),
+        m.CAPACITY_FORESEEN: _one(pool.foreseen_people),
+        m.CAPACITY_ADVISED: _one(pool.advised_servers),
+        m.REGION_PEOPLE: {region: [float(of.capacity)] for region, of in regions.items()},
+        m.REGION_HEADROOM: {region: [float(of.headroom)] for region, of in regions.items()},
+        m.REGION_ADVISED: {region: [float(of.advised_servers)] for region, of in regions.items()},
+        m.REGION_OPEN: {region: [float(of.open_servers)] for region, of in regions.items()},
     }
 
 

@@ -11,8 +11,11 @@ from contextlib import suppress
 from typing import Any, ClassVar
 
 from gateway.broadcast import RELOADED, Broadcast
+from gateway.outlook_view import OutlookView
 from gateway.tenants import Tenants
+from meetingpool.clock import Clock
 from meetingpool.database.engine import Database, DatabaseUnavailable
+from meetingpool.database.foresight import NOTIFICATION as FORESIGHT
 from meetingpool.database.meetings import all_meetings, find_meeting
 from meetingpool.database.notifications import listening
 from meetingpool.database.polls import add_joins, add_loads
@@ -36,18 +39,17 @@ log = get_logger()
 class PoolView:
     """One process's pool and what keeps it current. `run` never returns; cancel it to stop."""
 
-    def __init__(self, database: Database, pool: Pool, tenants: Tenants, *, expected_users: float) -> None:
+    def __init__(self, database: Database, pool: Pool, tenants: Tenants, clock: Clock) -> None:
         self.pool = pool
         self.loaded = asyncio.Event()
         # Whatever is heard is told on.
         self.broadcast = Broadcast()
         self._database = database
         self._tenants = tenants
-        self._expected_users = expected_users
+        self._outlook = OutlookView(database, pool, clock)
         self._held_back: list[dict[str, Any]] | None = None
         self._told = 0
         self._changed = asyncio.Event()
-        self._joined: dict[MeetingKey, int] = {}
         self._joining: Counter[MeetingKey] = Counter()
         self._people: dict[str, int] = {}
         self._unwritten: dict[ServerId, float] = {}
@@ -57,6 +59,7 @@ class PoolView:
             tasks.create_task(self._follow())
             tasks.create_task(self._reload())
             tasks.create_task(self._write_joins())
+            tasks.create_task(self._outlook.run())
 
     async def find(self, key: MeetingKey) -> Meeting | None:
         """The meeting as known here, else as the database has it. Raises DatabaseUnavailable."""
@@ -72,12 +75,8 @@ class PoolView:
 
     def note_join(self, meeting: Meeting) -> None:
         """Someone was sent to the meeting. Beyond the people expected there, each counts as load until a poll sees them."""
-        joined = self._joined.get(meeting.key, 0) + 1
-        self._joined[meeting.key] = joined
-        server = self.pool.servers.get(meeting.server_id)
-        if server and joined > self._expected_users:
-            self.pool.promise(server.id, server.load_multiplier)
-            self._unwritten[server.id] = self._unwritten.get(server.id, 0.0) + server.load_multiplier
+        if promised := self.pool.note_join(meeting):
+            self._unwritten[meeting.server_id] = self._unwritten.get(meeting.server_id, 0.0) + promised
         tenant = self._tenants.of(meeting.key.tenant)
         if tenant and tenant.max_users is not None:
             self._joining[meeting.key] += 1
@@ -109,9 +108,9 @@ class PoolView:
             servers = await all_servers(connection)
             meetings = await all_meetings(connection)
             self._tenants.replace(await all_tenants(connection))
-        self.pool.replace_servers(servers)
-        self.pool.replace_meetings((meeting, host_id_of(meeting.key)) for meeting in meetings)
-        self._joined = {key: joined for key, joined in self._joined.items() if key in self.pool.meetings}
+            self.pool.replace_servers(servers)
+            self.pool.replace_meetings((meeting, host_id_of(meeting.key)) for meeting in meetings)
+            await self._outlook.load(connection)
         held_back, self._held_back = self._held_back, None
         for message in held_back:
             self._apply(message)
@@ -133,10 +132,10 @@ class PoolView:
                 apply(self, item)
 
     def _meeting_changed(self, item: list[Any]) -> None:
-        tenant, meeting_id, server_id, generation, state, internal_id, voice_bridge = item
+        tenant, meeting_id, server_id, generation, state, internal_id, voice_bridge, expected_users, *_ = item
         key = MeetingKey(tenant, meeting_id)
         known = self.pool.meetings.get(key)
-        if known and item[2:] == [known.server_id, known.generation, known.state, known.internal_id, known.voice_bridge]:
+        if known and item[2:7] == [known.server_id, known.generation, known.state, known.internal_id, known.voice_bridge]:
             # Told of what it wrote itself, a process knows more: when the meeting began, and who is there.
             return
         meeting = Meeting(
@@ -146,6 +145,7 @@ class PoolView:
             state=MeetingState(state),
             internal_id=internal_id,
             voice_bridge=voice_bridge,
+            expected_users=expected_users,
         )
         self.pool.put_meeting(meeting, host_id_of(key))
 
@@ -158,7 +158,6 @@ class PoolView:
         tenant, meeting_id, generation = item
         key = MeetingKey(tenant, meeting_id)
         self.pool.forget_meeting(key, generation, host_id_of(key))
-        self._joined.pop(key, None)
 
     def _load_changed(self, item: list[Any]) -> None:
         self.pool.set_load(ServerId(item[0]), item[1])
@@ -169,6 +168,12 @@ class PoolView:
         if reached:
             self.pool.poll_reached(ServerId(server_id))
 
+    def _handicap_changed(self, item: list[Any]) -> None:
+        self.pool.set_handicap(ServerId(item[0]), item[1])
+
+    def _foresight_changed(self, _upcoming: int) -> None:
+        self._outlook.hear()
+
     def _something_changed(self, _item: str) -> None:
         self._changed.set()
 
@@ -178,6 +183,8 @@ class PoolView:
         "gone": _meeting_gone,
         "load": _load_changed,
         "status": _status_changed,
+        "handicap": _handicap_changed,
+        FORESIGHT: _foresight_changed,
         "servers": _something_changed,
         "tenants": _something_changed,
     }

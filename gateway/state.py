@@ -17,6 +17,7 @@ from gateway.playback_links import PlaybackLinks
 from gateway.playback_passes import PlaybackPasses
 from gateway.pool_view import PoolView
 from gateway.recording_uploads import Uploads
+from gateway.regions import Regions
 from gateway.scalelite_api.shown import Shown
 from gateway.shared_reads import SharedReads
 from gateway.tenant_shares import TenantShares
@@ -64,6 +65,7 @@ class Gateway:
     lists: MeetingLists
     dial_in: DialIn
     learning_records: LearningRecords
+    regions: Regions
     failed_checksums: FailedChecksums
     tenant_shares: TenantShares
     hook_announcer: HookAnnouncer

@@ -91,6 +91,17 @@ POLL_INTERVAL = _gauge("meetingpool_poll_interval_seconds", "Between two polls o
 IS_LEADER = _gauge("meetingpool_is_leader", "1 while this poller leads, 0 when its lease ran out and nobody leads", "holder")
 LEADER_CHANGES = _counter("meetingpool_leader_changes_total", "How often a poller began to lead")
 
+# How much room there is, and how many servers there ought to be: docs/planning.md.
+CAPACITY_PEOPLE = _gauge("meetingpool_capacity_people", "People that the servers that take new meetings carry in all")
+CAPACITY_HEADROOM = _gauge("meetingpool_capacity_headroom_people", "People for whom these servers have room now")
+CAPACITY_FITTING = _gauge("meetingpool_capacity_largest_fitting_people", "The largest meeting for which one of these has room")
+CAPACITY_FORESEEN = _gauge("meetingpool_capacity_foreseen_people", "The most people of the last and the coming half hour")
+CAPACITY_ADVISED = _gauge("meetingpool_capacity_advised_servers", "How many servers there ought to be for them, with the reserve")
+REGION_PEOPLE = _gauge("meetingpool_capacity_region_people", "The same by region, if servers have any: carried in all", "region")
+REGION_HEADROOM = _gauge("meetingpool_capacity_region_headroom_people", "By region: people for whom there is room", "region")
+REGION_ADVISED = _gauge("meetingpool_capacity_region_advised_servers", "By region: how many servers there ought to be", "region")
+REGION_OPEN = _gauge("meetingpool_capacity_region_servers_available", "By region: servers that take new meetings", "region")
+
 # Meetings, callbacks and recordings.
 TENANT_MEETINGS = _gauge("meetingpool_meetings", "The tenant's meetings", "tenant")
 TENANT_PEOPLE = _gauge("meetingpool_people", "People in the tenant's meetings", "tenant")

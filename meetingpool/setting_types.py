@@ -1,6 +1,6 @@
 """The types of settings: what may be said, and how it is written where that is a form of its own. Used by the settings alone."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from ipaddress import ip_network
 from pathlib import Path
@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Meta, inspect
 
 from meetingpool.domain.parameters import MAX_CAP, Operator, Rule, read_assignments, read_removals
+from meetingpool.domain.regions import Distances, NetworkRegions, RegionNames
 from meetingpool.outward.targets import AllowList
 from meetingpool.secret_files import read_key_file, read_keys
 
@@ -50,6 +51,12 @@ def _networks_and_hosts(text: str) -> tuple[str, ...]:
     return entries
 
 
+def _entries(check: Callable[[Iterable[str]], object], text: str) -> tuple[str, ...]:
+    entries = tuple(filter(None, map(str.strip, text.split(","))))
+    check(entries)
+    return entries
+
+
 def _networks(text: str) -> tuple[str, ...]:
     entries = () if text.strip() == "none" else tuple(filter(None, map(str.strip, text.split(","))))
     for entry in entries:
@@ -79,6 +86,11 @@ Paths = Annotated[tuple[Path, ...], _read_by(_paths)]
 Location = Annotated[str, Meta(pattern=r"^/[A-Za-z0-9_/-]*[A-Za-z0-9_-]\Z", examples=["/static-resource"])]
 Defaults = Annotated[tuple[Rule, ...], _read_by(partial(read_assignments, Operator.DEFAULT))]
 Overrides = Annotated[tuple[Rule, ...], _read_by(partial(read_assignments, Operator.OVERRIDE))]
+RegionLatency = Annotated[tuple[str, ...], _read_by(partial(_entries, Distances.read))]
+RegionNetworks = Annotated[tuple[str, ...], _read_by(partial(_entries, NetworkRegions.read))]
+NamesOfRegions = Annotated[tuple[str, ...], _read_by(partial(_entries, RegionNames.read))]
+HeaderName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9-]+\Z")]
+CountryField = Literal["country", "continent"]
 Removals = Annotated[tuple[Rule, ...], _read_by(read_removals)]
 
 

@@ -13,8 +13,10 @@ from meetingpool.setting_types import (
     SCALELITE,
     Algorithms,
     ChecksumAlgorithm,
+    CountryField,
     DatabaseUrl,
     Defaults,
+    HeaderName,
     Host,
     HostName,
     KeyFile,
@@ -23,14 +25,19 @@ from meetingpool.setting_types import (
     LogFormat,
     LogLevel,
     Minutes,
+    NamesOfRegions,
     Networks,
     NetworksAndHosts,
     Overrides,
     Paths,
+    RegionLatency,
+    RegionNetworks,
     Removals,
     WebAddress,
 )
 from meetingpool.setting_types import Setting as Setting
+
+Limit = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 
 
 class SettingsError(Exception):
@@ -129,17 +136,61 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     poll_interval: Annotated[float, SCALELITE, Meta(ge=1, le=3600, description="Between two polls of a server")] = 10.0
     server_unhealthy_threshold: Annotated[int, SCALELITE, Meta(ge=1, description="Failed polls until offline")] = 3
     server_healthy_threshold: Annotated[int, SCALELITE, Meta(ge=1, description="Good polls until online again")] = 1
+    server_max_meetings: Annotated[
+        Limit | None, Meta(description="Meetings that a server can carry, if it has no limit of its own: then it gets no more")
+    ] = None
+    server_max_users: Annotated[
+        Limit | None, Meta(description="The same in people, those who are expected in new meetings included")
+    ] = None
+    server_soft_meetings: Annotated[
+        Limit | None, Meta(description="Meetings beyond which a server without its own limit gets more only if no other has room")
+    ] = None
+    server_soft_users: Annotated[Limit | None, Meta(description="The same in people")] = None
     load_min_user_count: Annotated[int, SCALELITE, Meta(ge=0, description="Users expected in a new meeting")] = 15
     load_join_buffer_time: Annotated[float, SCALELITE, Meta(ge=0, description="Minutes until none are expected any more")] = 15.0
+    region_latency: Annotated[
+        RegionLatency,
+        Meta(
+            description="Milliseconds between regions, as `eu:us=90,eu:asia=180`; the same both ways, unless both are given. A "
+            "meeting goes to the nearest region with room"
+        ),
+    ] = ()
+    region_header: Annotated[
+        HeaderName | None,
+        Meta(
+            examples=["X-Region"],
+            description="The header in which proxies in `FORWARDED_ALLOW_IPS` say where a client is; all of them must set it",
+        ),
+    ] = None
+    region_networks: Annotated[
+        RegionNetworks, Meta(description="Where clients are by their networks, as `10.1.0.0/16=eu,2001:db8::/32=us`")
+    ] = ()
+    region_mmdb: Annotated[
+        Path | None, Meta(description="An MMDB file that says in which country a client of any other network is")
+    ] = None
+    region_mmdb_field: Annotated[
+        CountryField, Meta(description="What of the file counts: `country` (ISO codes such as DE) or `continent` (such as EU)")
+    ] = "country"
+    region_names: Annotated[
+        NamesOfRegions,
+        Meta(description="Regions by what the header or the file says, as `DE=eu,US=us,*=eu`; `*`: whatever is not named"),
+    ] = ()
+    load_per_user: Annotated[float, Meta(gt=0, description="What a person costs a server, beside the two below")] = 1.0
+    load_per_voice: Annotated[float, Meta(ge=0, description="What somebody who speaks costs beside that; 0: nothing")] = 0.0
+    load_per_video: Annotated[float, Meta(ge=0, description="What a camera costs beside that; 0: nothing")] = 0.0
     usage_days: Annotated[int, Meta(ge=1, le=36_500, description="Days for which it is kept how much was used")] = 400
     server_history_interval: Annotated[
         float, Meta(ge=1, le=3600, description="Seconds after which it is kept again how servers are")
     ] = 300.0
     server_history_days: Annotated[int, Meta(ge=1, le=3_650, description="Days for which it is kept how servers were")] = 14
+    meeting_history_days: Annotated[int, Meta(ge=1, le=3_650, description="Days for which it is kept how meetings were")] = 60
     alert_load: Annotated[
         Annotated[float, Meta(gt=0)] | None,
         Meta(description="When all open servers have this load, an alert says that the pool is nearly full. Unset: never"),
     ] = None
+    capacity_reserve: Annotated[
+        int, Meta(ge=0, le=1000, description="Servers that may fail: that many more are advised than meetings need")
+    ] = 1
     server_id_is_hostname: Annotated[
         bool, SCALELITE, Meta(description="A server that is added without an id gets the host name of its URL")
     ] = False
@@ -267,6 +318,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "10.20.0.0/16; `none`: from nowhere"
         ),
     ] = ("0.0.0.0/0", "::/0")
+    registration_lifetime: Annotated[
+        float, Meta(ge=5, le=86_400, description="Seconds for which a server that registers itself is taken to be there")
+    ] = 300.0
     audit_days: Annotated[int, Meta(ge=1, le=36_500, description="Days for which the audit keeps what was changed")] = 400
     scalelite_api: Annotated[bool, Meta(description="Scalelite's management API is served, at `/scalelite/api`")] = True
     metrics_networks: Annotated[
@@ -330,11 +384,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         minutes = self.max_meeting_duration if self.fsapi_max_duration is None else self.fsapi_max_duration
         return 60 * minutes
 
-    @property
-    def expectation_fades_after(self) -> float:
-        """Seconds until a meeting is no longer expected to grow."""
-        return self.load_join_buffer_time * 60
-
 
 def all_settings() -> tuple[Setting, ...]:
     """All settings, in the order in which the reference shows them."""
@@ -348,6 +397,10 @@ def read_settings() -> Settings:
     are_read = wrong.keys().isdisjoint({"MEETINGPOOL_VOICE_BRIDGE_LEN", "MEETINGPOOL_VOICE_BRIDGE_MAX"})
     if are_read and not settings.voice_bridge_min <= settings.voice_bridge_len <= settings.voice_bridge_max:
         wrong["MEETINGPOOL_VOICE_BRIDGE_MAX"] = "VOICE_BRIDGE_LEN must not be below VOICE_BRIDGE_MIN or above VOICE_BRIDGE_MAX"
+    for what in ("MEETINGS", "USERS"):
+        soft, hard = (getattr(settings, f"server_{kind}_{what.lower()}") for kind in ("soft", "max"))
+        if soft is not None and hard is not None and soft > hard:
+            wrong[f"MEETINGPOOL_SERVER_SOFT_{what}"] = f"must not be above MEETINGPOOL_SERVER_MAX_{what}"
     if settings.secret_key and settings.secret_key_file:
         wrong["MEETINGPOOL_SECRET_KEY"] = "MEETINGPOOL_SECRET_KEY_FILE is set too; set one of them"  # noqa: S105
     if wrong:

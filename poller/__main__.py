@@ -59,11 +59,13 @@ def watch_settings(settings: Settings, counts: Counts) -> WatchSettings:
         rules=poll_rules(settings),
         base_url=settings.base_url,
         counts=counts,
+        registration_lifetime=settings.registration_lifetime,
         history=HistorySettings(
             every=min(60.0, settings.server_history_interval),
             sample_every=settings.server_history_interval,
             sample_days=settings.server_history_days,
             usage_days=settings.usage_days,
+            meeting_days=settings.meeting_history_days,
         ),
     )
 

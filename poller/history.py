@@ -1,5 +1,7 @@
 """The leader's work beside polls, once a minute: counts what is used, keeps how servers were, and tells of what lasts.
 
+What was kept long enough, of meetings too, it drops once an hour.
+
 Started by Watch. Each round is one transaction under the leader's fence.
 """
 
@@ -10,7 +12,9 @@ from functools import partial
 
 from meetingpool.clock import Clock
 from meetingpool.database.engine import Connection, Database, DatabaseUnavailable
+from meetingpool.database.foresight import purge_rooms
 from meetingpool.database.leases import StaleEpoch
+from meetingpool.database.past_meetings import purge_meetings_of_nobody, purge_past_meetings
 from meetingpool.database.usage import count_usage, purge_samples, purge_usage, sample_servers
 from meetingpool.domain.alerts import AlertRules
 from meetingpool.logs import get_logger
@@ -24,12 +28,13 @@ log = get_logger()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HistorySettings:
-    """`every`: seconds between two rounds; `sample_every`: between two samples of servers. The days for which both are kept."""
+    """`every`: seconds between two rounds; `sample_every`: between two samples of servers. The days for which each is kept."""
 
     every: float = 60.0
     sample_every: float = 300.0
     sample_days: int = 14
     usage_days: int = 400
+    meeting_days: int = 60
 
 
 class History:
@@ -75,6 +80,9 @@ class History:
         for purge in (
             partial(purge_samples, days=self._settings.sample_days),
             partial(purge_usage, days=self._settings.usage_days),
+            partial(purge_past_meetings, days=self._settings.meeting_days),
+            purge_meetings_of_nobody,
+            partial(purge_rooms, days=self._settings.meeting_days),
         ):
             while await self._drop_some(purge) == PURGE_AT_ONCE:
                 pass

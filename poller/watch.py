@@ -29,8 +29,10 @@ from meetingpool.logs import get_logger
 from meetingpool.metrics_counts import Counts
 from meetingpool.operations.poll_server import ServerPoller
 from meetingpool.operations.record_polls import Poll, PollRules, Recorded, record_polls
+from poller.foreseeing import Foreseeing
 from poller.history import History, HistorySettings
 from poller.hook_registration import HookRegistration
+from poller.registrations import Registrations
 
 LEASE = "poller"
 # Polls that come in within this part of the interval, and within this many seconds, are written together.
@@ -48,7 +50,7 @@ log = get_logger()
 class WatchSettings:
     """`interval`: seconds between two polls of a server. `base_url`: where servers reach us, if somebody has said so.
 
-    `counts`: where it is counted how long servers took.
+    `counts`: where it is counted how long servers took. `registration_lifetime`: seconds for which a registration holds.
     """
 
     interval: float
@@ -58,6 +60,7 @@ class WatchSettings:
     base_url: str | None = None
     counts: Counts | None = None
     history: HistorySettings = field(default_factory=HistorySettings)
+    registration_lifetime: float = 300.0
 
 
 class Watch:
@@ -79,14 +82,24 @@ class Watch:
         self._servers_changed = asyncio.Event()
         self._client = Client(connect_timeout=settings.connect_timeout, counts=settings.counts)
         fenced = partial(fence, name=LEASE, epoch=epoch)
+        self._foreseeing = Foreseeing(database, settings.rules.prior, fenced)
         self._history = History(database, settings.history, settings.rules.alerts, clock, fenced)
+        self._registrations = Registrations(database, fenced, settings.registration_lifetime)
         self._hooks = HookRegistration(database, self._client, clock, base_url=settings.base_url)
         self._scheduler = AsyncIOScheduler(job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None})
 
     async def __aenter__(self) -> Self:
         deadline = min(self._settings.response_timeout, self._settings.interval * DEADLINE_OF_INTERVAL)
         self._poller = ServerPoller(await self._client.__aenter__(), self._clock, deadline=deadline)
-        works = (self._write, self._listen, self._follow_servers, self._hooks.run, self._history.run)
+        works = (
+            self._write,
+            self._listen,
+            self._follow_servers,
+            self._hooks.run,
+            self._history.run,
+            self._registrations.run,
+            self._foreseeing.run,
+        )
         self._tasks = [asyncio.create_task(work()) for work in works]
         for task in self._tasks:
             task.add_done_callback(self._end_if_broken)

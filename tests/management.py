@@ -98,6 +98,7 @@ async def make_tokens(database: Database) -> dict[str, str]:
             tokens[role] = (await create_token(change, role, role, expires_at=later)).plain
         for name in ("a", "b"):
             tokens[name] = (await create_token(change, f"of {name}", Role.TENANT_ADMIN, tenant=name)).plain
+        tokens[Role.SERVER] = (await create_token(change, Role.SERVER, Role.SERVER)).plain
         for name in ("expired", "revoked"):
             tokens[name] = (await create_token(change, name, Role.ADMIN)).plain
         await change.connection.execute("UPDATE api_tokens SET expires_at = now() - interval '1 s' WHERE name = 'expired'")

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from admin.commands import server_limit_options as limits
 from admin.commands import server_lists
 from admin.commands.arguments import DryRun, Format, ServerName, ServerNames, Style, Watch, Yes
 from admin.commands.given_secrets import given_secret
@@ -45,6 +46,10 @@ def add(
     load_multiplier: Multiplier = 1.0,
     tag: Tags = None,
     region: Region = None,
+    max_meetings: limits.MaxMeetings = None,
+    max_users: limits.MaxUsers = None,
+    soft_meetings: limits.SoftMeetings = None,
+    soft_users: limits.SoftUsers = None,
     enable: Annotated[bool, typer.Option("--enable", help="Poll it, say what was seen, and enable it.")] = False,
     dry_run: DryRun = False,
 ) -> None:
@@ -63,6 +68,7 @@ def add(
         load_multiplier=1.0 if load_multiplier is None else load_multiplier,
         tags=tag or (),
         region=region,
+        limits=limits.given(max_meetings, max_users, soft_meetings, soft_users),
     )
     with_database(lambda database, settings: add_server(database, settings, server, enable=enable, dry_run=dry_run))
 
@@ -77,9 +83,19 @@ def set_server(
     tag: Tags = None,
     no_tags: Annotated[bool, typer.Option("--no-tags", help="Take all tags away.")] = False,
     region: Region = None,
+    max_meetings: limits.MaxMeetings = None,
+    no_max_meetings: limits.NoMaxMeetings = False,
+    max_users: limits.MaxUsers = None,
+    no_max_users: limits.NoMaxUsers = False,
+    soft_meetings: limits.SoftMeetings = None,
+    no_soft_meetings: limits.NoSoftMeetings = False,
+    soft_users: limits.SoftUsers = None,
+    no_soft_users: limits.NoSoftUsers = False,
     dry_run: DryRun = False,
 ) -> None:
     """Change what is known of a server. Tags replace the ones it has; an empty region takes it away."""
+    new_limits = limits.given(max_meetings, max_users, soft_meetings, soft_users)
+    taken_away = limits.taken_away(new_limits, no_max_meetings, no_max_users, no_soft_meetings, no_soft_users)
     if tag and no_tags:
         raise typer.BadParameter("give either --tag or --no-tags")
     from admin.connection import with_database
@@ -92,9 +108,12 @@ def set_server(
         load_multiplier=load_multiplier,
         tags=[] if no_tags else tag or None,
         region=region,
+        limits=new_limits | taken_away,
     )
     if not values:
-        raise typer.BadParameter("say what to change: --url, --secret, --load-multiplier, --tag, --no-tags or --region")
+        raise typer.BadParameter(
+            "say what to change: --url, --secret, --load-multiplier, --tag, --no-tags, --region or a limit as --max-users"
+        )
     with_database(lambda database, _: change_server(database, name, values, dry_run=dry_run))
 
 

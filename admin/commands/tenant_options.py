@@ -24,6 +24,7 @@ MaxUsers = Annotated[int | None, typer.Option(min=0, metavar="N", help="How many
 CallbackHosts = Annotated[
     Texts, typer.Option("--callback-host", metavar="H", help="Callbacks go to this host only, or *.domain; may be repeated.")
 ]
+Region = Annotated[Text, typer.Option("--region", metavar="R", help="Its meetings go to servers there, or nearest to there.")]
 ChecksumAlgorithms = Annotated[
     list[Algorithm] | None, typer.Option("--checksum-algorithm", help="Only this one is accepted; may be repeated.")
 ]
@@ -44,6 +45,7 @@ NoTags = Annotated[bool, typer.Option("--no-tags", help="Its meetings go to any 
 NoMaxMeetings = Annotated[bool, typer.Option("--no-max-meetings", help="As many meetings as it likes.")]
 NoMaxUsers = Annotated[bool, typer.Option("--no-max-users", help="As many people as it likes.")]
 NoCallbackHosts = Annotated[bool, typer.Option("--no-callback-hosts", help="Its callbacks go to any host.")]
+NoRegion = Annotated[bool, typer.Option("--no-region", help="Where a meeting goes depends on who creates it.")]
 NoChecksumAlgorithms = Annotated[
     bool, typer.Option("--no-checksum-algorithms", help="Those of LOADBALANCER_CHECKSUM_ALGORITHM are accepted.")
 ]

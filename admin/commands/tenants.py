@@ -22,6 +22,7 @@ _OPTIONAL = {
     "max_meetings": "--no-max-meetings",
     "max_users": "--no-max-users",
     "callback_hosts": "--no-callback-hosts",
+    "region": "--no-region",
     "lrs": "--no-lrs",
 }
 
@@ -56,6 +57,7 @@ def add(
     max_meetings: options.MaxMeetings = None,
     max_users: options.MaxUsers = None,
     callback_host: options.CallbackHosts = None,
+    region: options.Region = None,
     checksum_algorithm: options.ChecksumAlgorithms = None,
     dry_run: DryRun = False,
 ) -> None:
@@ -71,6 +73,7 @@ def add(
         max_meetings=max_meetings,
         max_users=max_users,
         callback_hosts=callback_host or (),
+        region=region,
     )
     tenant = new_tenant(name, given or [new_secret()], values, tenant_id=tenant_id)
     with_database(lambda database, settings: add_tenant(database, settings, tenant, is_generated=not given, dry_run=dry_run))
@@ -95,6 +98,8 @@ def set_tenant(
     no_max_users: options.NoMaxUsers = False,
     callback_host: options.CallbackHosts = None,
     no_callback_hosts: options.NoCallbackHosts = False,
+    region: options.Region = None,
+    no_region: options.NoRegion = False,
     checksum_algorithm: options.ChecksumAlgorithms = None,
     no_checksum_algorithms: options.NoChecksumAlgorithms = False,
     lrs_endpoint: options.LrsEndpoint = None,
@@ -118,6 +123,7 @@ def set_tenant(
 
     replacement, added = given_secrets(secret, secret_file), given_secrets(add_secret, add_secret_file)
     removed = [*map(_number_or_secret, remove_secret or ()), *given_secrets(None, remove_secret_file)]
+    change = secret_change(replacement=replacement, added=added, removed=removed, first=first)
     password = given_secret("--lrs-password", lrs_password, lrs_password_file)
     client_secret = given_secret("--kc-client-secret", kc_client_secret, kc_client_secret_file)
     token_password = given_secret("--kc-password", kc_password, kc_password_file)
@@ -128,13 +134,11 @@ def set_tenant(
         max_meetings=max_meetings,
         max_users=max_users,
         callback_hosts=callback_host or (),
+        region=region,
         lrs=_lrs(lrs_endpoint, lrs_username, password, kc_token_url, kc_client_id, client_secret, kc_username, token_password),
     )
-    without = [no_checksum_algorithms, no_tags, no_max_meetings, no_max_users, no_callback_hosts, no_lrs]
-    change = secret_change(replacement=replacement, added=added, removed=removed, first=first)
-    changes = _with_taken_away(values, without)
-    if not changes and not change:
-        raise typer.BadParameter("say what to change, as `meetingpool tenants set --help` lists it")
+    without = [no_checksum_algorithms, no_tags, no_max_meetings, no_max_users, no_callback_hosts, no_region, no_lrs]
+    changes = _with_taken_away(values, without, is_enough=bool(change))
     with_database(lambda database, settings: change_tenant(database, settings, name, changes, change, dry_run=dry_run))
 
 
@@ -162,9 +166,11 @@ def _lrs(*given: str | None) -> LrsAccess | None:
     return LrsAccess(**{"endpoint": ""} | named) if named else None
 
 
-def _with_taken_away(values: dict[str, Any], without: Sequence[bool]) -> dict[str, Any]:
-    """The values, and None for what the tenant is to be without."""
+def _with_taken_away(values: dict[str, Any], without: Sequence[bool], *, is_enough: bool) -> dict[str, Any]:
+    """The values, and None for what the tenant is to be without. There may be none of both where something else is enough."""
     taken = [field for field, is_taken in zip(_OPTIONAL, without, strict=True) if is_taken]
     if both := [field for field in taken if field in values]:
         raise typer.BadParameter(f"give either {_OPTIONAL[both[0]]} or what is to be there")
+    if not (values or taken or is_enough):
+        raise typer.BadParameter("say what to change, as `meetingpool tenants set --help` lists it")
     return values | dict.fromkeys(taken)

@@ -6,6 +6,7 @@ import typer
 
 from admin.commands.arguments import DryRun, Format, Style, Watch, complete_tenant_names
 from meetingpool.domain.access import Role
+from meetingpool.domain.servers import AdminState
 
 app = typer.Typer(name="tokens", help="Who may use the management API and the dashboard.", no_args_is_help=True)
 
@@ -38,14 +39,40 @@ def create(
     expires_in: Annotated[
         str | None, typer.Option("--expires-in", metavar="90d", help="Days, hours (h) or minutes (m). Default: never.")
     ] = None,
+    enters: Annotated[
+        AdminState | None, typer.Option("--enters", help="For server: the state in which servers come. Default: cordoned.")
+    ] = None,
+    hosts: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--hosts", metavar="PLACE", help="Where they may be: *.example.org, 10.20.0.0/16. Default: anywhere by HTTPS."
+        ),
+    ] = None,
+    tag: Annotated[
+        list[str] | None, typer.Option("--tag", metavar="T", help="Tags of all of them. Default: as each says.")
+    ] = None,
+    region: Annotated[str | None, typer.Option("--region", metavar="R", help="Region of all of them, likewise.")] = None,
+    load_multiplier: Annotated[
+        float | None, typer.Option("--load-multiplier", metavar="N", help="Multiplier of all of them, likewise.")
+    ] = None,
+    replaces: Annotated[
+        list[str] | None,
+        typer.Option("--replaces", metavar="NAME", help="A token whose servers it takes over.", autocompletion=_complete_tokens),
+    ] = None,
     style: Style = Format.TABLE,
     dry_run: DryRun = False,
 ) -> None:
-    """Make a token, and show it this once."""
+    """Make a token, and show it this once. One of the role server lets servers register themselves."""
     from admin.connection import with_database
     from admin.tokens import create_token
+    from meetingpool.operations.registration_rules import registration_rules
 
-    with_database(lambda database, _: create_token(database, name, role, tenant, expires_in, style, dry_run=dry_run))
+    registers = registration_rules(
+        enters=enters, hosts=hosts or (), tags=tag, region=region, load_multiplier=load_multiplier, replaces=replaces or ()
+    )
+    with_database(
+        lambda database, _: create_token(database, name, role, tenant, expires_in, style, registers=registers, dry_run=dry_run)
+    )
 
 
 @app.command("revoke")

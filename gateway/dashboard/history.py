@@ -1,4 +1,7 @@
-"""How many people there were: lines for all servers, and the curve of the pool. Read and drawn once for all who look."""
+"""How many people there were: lines for all servers, and the curve of the pool; how much room there is for more.
+
+Read and drawn once for all who look.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -9,9 +12,12 @@ from markupsafe import Markup
 
 from gateway.dashboard.charts import Series, sparkline
 from gateway.dashboard.visits import Visit
+from meetingpool.database.capacity import read_capacity
 from meetingpool.database.engine import Connection
 from meetingpool.database.overviews import Sample, age_of_history, people_lines
+from meetingpool.domain.capacity import Capacity
 from meetingpool.domain.usage import ALL
+from meetingpool.operations.capacity import capacity_rules, pool_capacity
 
 # How long lines are, and their steps.
 MINUTES = timedelta(minutes=10), timedelta(seconds=10)
@@ -30,6 +36,7 @@ class PoolHistory:
     span: str
     lines: Mapping[str, Markup]
     pool: Series
+    capacity: Capacity
 
 
 async def pool_history(visit: Visit, connection: Connection) -> PoolHistory:
@@ -45,7 +52,8 @@ async def pool_history(visit: Visit, connection: Connection) -> PoolHistory:
     pool = series.pop(ALL, Series(name="people", begin=begin, step=step, values=()))
     top, label = max((each.highest for each in series.values()), default=0.0), f"People over {span}"
     lines = {server: sparkline(each, top, label) for server, each in series.items()}
-    drawn = PoolHistory(read_at=now, span=span, lines=lines, pool=pool)
+    capacity = pool_capacity(await read_capacity(connection), capacity_rules(visit.gateway.settings))
+    drawn = PoolHistory(read_at=now, span=span, lines=lines, pool=pool, capacity=capacity)
     visit.gateway.door.history = drawn
     return drawn
 

@@ -14,11 +14,13 @@ from meetingpool.database.meetings import meetings_on
 from meetingpool.database.overviews import age_of_history, samples, trouble_of
 from meetingpool.domain.access import Permission
 from meetingpool.domain.refusals import Invalid
+from meetingpool.domain.server_limits import LIMITS
 from meetingpool.domain.servers import AdminState, Server
 from meetingpool.operations import add_server as adding
 from meetingpool.operations import change_server as changing_server
 from meetingpool.operations import change_server_state, panic_server
 from meetingpool.operations.changes import changing
+from meetingpool.operations.default_limits import default_limits
 from meetingpool.operations.find_server import server_named
 from meetingpool.operations.poll_rules import poll_rules
 from meetingpool.operations.poll_server import ServerPoller
@@ -41,6 +43,7 @@ async def show_server(visit: Visit) -> View:
         seen = (await samples(connection, begin, begin + whole, step, server.id)).get(server.id, {})
     values: dict[str, Any] = {
         "server": server,
+        "limited": default_limits(visit.gateway.settings).fill_in(server),
         "trouble": trouble,
         "meetings": [meeting_record(meeting, tenants) for meeting in meetings],
         "span": span,
@@ -152,7 +155,8 @@ def _described(visit: Visit) -> dict[str, Any]:
     except ValueError:
         raise Invalid("The load multiplier must be a number greater than 0; 2 makes each meeting count twice") from None
     tags = [tag.strip() for tag in visit.given("tags").split(",") if tag.strip()]
-    return {"load_multiplier": multiplier, "tags": tags, "region": visit.given("region")}
+    limits = {name: visit.given_limit(name) for name in LIMITS if name in visit.form}
+    return {"load_multiplier": multiplier, "tags": tags, "region": visit.given("region"), "limits": limits}
 
 
 async def _poll(visit: Visit, server: Server) -> Poll:

@@ -23,6 +23,7 @@ from gateway.dashboard.visits import (
 from gateway.state import Gateway
 from gateway.throttle import source_of
 from meetingpool.database.engine import DatabaseUnavailable
+from meetingpool.domain.access import Role
 from meetingpool.domain.audit import Actor, ActorKind
 from meetingpool.domain.refusals import Invalid
 from meetingpool.logs import get_logger
@@ -79,9 +80,9 @@ async def sign_out(visit: Visit) -> Response:
 
 
 async def _begin(request: Request, gateway: Gateway, plain: str) -> str | None:
-    """The cookie of a new session; None when the token does not count."""
+    """The cookie of a new session; None when the token does not count, or is a server's, for whom there is no page."""
     token = await api_tokens.token_of(gateway.management_database, plain)
-    if token is None:
+    if token is None or token.role is Role.SERVER:
         return None
     actor = Actor(kind=ActorKind.DASHBOARD, name=token.name, address=address_of(request))
     async with changing(gateway.management_database, actor) as change:

@@ -17,7 +17,7 @@ from meetingpool.operations.change_tenant_rules import read_rule, remove_rules, 
 from meetingpool.operations.changes import changing
 from meetingpool.operations.records import rule_record, tenant_details, tenant_record
 
-_FIELDS = ("checksum_algorithms", "server_tags", "max_meetings", "max_users", "callback_hosts")
+_FIELDS = ("checksum_algorithms", "server_tags", "max_meetings", "max_users", "callback_hosts", "region")
 
 
 async def show_tenants(visit: Visit) -> View:
@@ -69,9 +69,10 @@ async def set_tenant(visit: Visit) -> Done:
         name=visit.given("name"),
         checksum_algorithms=visit.form.getlist("algorithm"),
         server_tags=_words(visit, "server_tags"),
-        max_meetings=_limit(visit, "max_meetings"),
-        max_users=_limit(visit, "max_users"),
+        max_meetings=visit.given_limit("max_meetings"),
+        max_users=visit.given_limit("max_users"),
         callback_hosts=_words(visit, "callback_hosts"),
+        region=visit.given("region"),
     )
     async with changing(visit.database, visit.actor) as change:
         tenant = await changing_tenant.change_tenant(change, visit.request.path_params["tenant"], values, SecretChange())
@@ -158,10 +159,3 @@ def _address(tenant: Tenant) -> str:
 
 def _words(visit: Visit, name: str) -> list[str]:
     return [word.strip() for word in visit.given(name).replace("\n", ",").split(",") if word.strip()]
-
-
-def _limit(visit: Visit, name: str) -> int | None:
-    text = visit.given(name)
-    if text and not (text.isascii() and text.isdecimal() and len(text) < 12):
-        raise Invalid("A limit is a whole number, or nothing for none")
-    return int(text) if text else None

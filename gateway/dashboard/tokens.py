@@ -7,9 +7,12 @@ from gateway.dashboard.visits import Visit
 from meetingpool.database.api_tokens import list_tokens
 from meetingpool.domain.access import Role
 from meetingpool.domain.refusals import Invalid
+from meetingpool.domain.registrations import RegistrationRules
+from meetingpool.domain.servers import AdminState
 from meetingpool.operations.api_tokens import create_token, revoke_token
 from meetingpool.operations.changes import changing
 from meetingpool.operations.records import tenant_names, token_record
+from meetingpool.operations.registration_rules import registration_rules
 
 DAYS = ("", "1", "30", "90", "365")
 
@@ -23,6 +26,7 @@ async def show_tokens(visit: Visit) -> View:
         "roles": list(Role),
         "tenants": sorted(name for known, name in tenants.items() if known != name or known != "default"),
         "days": DAYS,
+        "states": [AdminState.CORDONED, AdminState.ENABLED, AdminState.DISABLED],
     }
     return View(template="tokens.html", title="Tokens", values=values)
 
@@ -38,6 +42,7 @@ async def create(visit: Visit) -> View:
             role,
             tenant=tenant if role is Role.TENANT_ADMIN else None,
             expires_at=_expiry(visit),
+            registers=_rules(visit) if role is Role.SERVER else None,
         )
     return View(
         template="shown_once.html",
@@ -62,6 +67,15 @@ def _role(name: str) -> Role:
     if name not in list(Role):
         raise Invalid("Choose a role")
     return Role(name)
+
+
+def _rules(visit: Visit) -> RegistrationRules | None:
+    """What the token may register. Raises Invalid."""
+    state = visit.given("enters")
+    if state not in ("", *AdminState):
+        raise Invalid("Choose the state in which servers come")
+    hosts = [host.strip() for host in visit.given("hosts").split(",") if host.strip()]
+    return registration_rules(enters=AdminState(state) if state else None, hosts=hosts)
 
 
 def _expiry(visit: Visit) -> datetime | None:

@@ -21,6 +21,7 @@ HOME = "/dashboard"
 MAX_FORM_BYTES = 256 * 1024
 # A page of the meetings of a large pool, all of them chosen.
 MAX_FIELDS = 2000
+MAX_DIGITS = 12
 
 Form = ImmutableMultiDict[str, str]
 
@@ -69,6 +70,13 @@ class Visit:
     def given(self, name: str) -> str:
         """A field of the form, "" where there is none."""
         return self.form.get(name, "").strip()
+
+    def given_limit(self, name: str) -> int | None:
+        """A limit of the form, None where there is none. Raises Invalid."""
+        text = self.given(name)
+        if text and not (text.isascii() and text.isdecimal() and len(text) < MAX_DIGITS):
+            raise Invalid("A limit is a whole number, or nothing for none")
+        return int(text) if text else None
 
     def chosen(self, name: str = "id") -> list[str]:
         """What was ticked. Raises Invalid when that is nothing."""

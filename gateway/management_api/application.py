@@ -77,7 +77,8 @@ async def _carry_out(request: Request, gateway: Gateway) -> Response:
     if isinstance(answered, Response):
         return answered
     # What was not made has no address.
-    return Response(msgspec.json.encode(plain(answered)), 200 if asked.dry_run else endpoint.status, _JSON)
+    status = 200 if asked.dry_run else endpoint.status_of(answered)
+    return Response(msgspec.json.encode(plain(answered)), status, _JSON)
 
 
 def _document(request: Request) -> Response:

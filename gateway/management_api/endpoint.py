@@ -48,6 +48,11 @@ class Endpoint:
     handler: Handler
     status: int = 200
 
+    def status_of(self, answered: Any) -> int:
+        """The status of what is answered: that of the endpoint, unless what it creates was there already."""
+        was_there = isinstance(answered, dict) and answered.get("is_new") is False
+        return 200 if was_there else self.status
+
     @property
     def noun(self) -> str:
         """What it is about: the first part of its path."""

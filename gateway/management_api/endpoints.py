@@ -5,7 +5,20 @@ From it come the routes, the document, the page in docs/, and the test that asks
 
 from collections.abc import Callable
 
-from gateway.management_api import alerts, callbacks, events, imports, meetings, recordings, servers, tenants, tokens, watching
+from gateway.management_api import (
+    alerts,
+    callbacks,
+    capacity,
+    events,
+    imports,
+    meetings,
+    recordings,
+    registrations,
+    servers,
+    tenants,
+    tokens,
+    watching,
+)
 from gateway.management_api.endpoint import Endpoint, Handler
 from meetingpool.domain.access import Permission as May
 
@@ -23,6 +36,7 @@ CREATED = 201
 ENDPOINTS: tuple[Endpoint, ...] = (
     _get("/whoami", None, tokens.show_caller),
     _get("/status", May.READ_POOL, watching.show_status),
+    _get("/capacity", May.READ_POOL, capacity.show_capacity),
     _get("/events", May.READ_MEETINGS, events.stream_events),
     _get("/servers", May.READ_POOL, servers.list_servers),
     _post("/servers", May.ADD_AND_REMOVE_SERVERS, servers.add_server, status=CREATED),
@@ -36,9 +50,12 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     _post("/servers/{server}/poll", May.CHANGE_SERVERS, servers.poll_server),
     _get("/servers/{server}/samples", May.READ_POOL, servers.show_samples),
     _get("/servers/{server}/secret", May.SHOW_SECRETS, servers.show_server_secret),
+    _post("/registrations", May.REGISTER_SERVERS, registrations.register, status=CREATED),
+    _delete("/registrations/{server}", May.REGISTER_SERVERS, registrations.deregister),
     _get("/meetings", May.READ_MEETINGS, meetings.list_meetings),
     _post("/meetings/end", May.END_MEETINGS, meetings.end_meetings),
     _get("/meetings/{meeting}", May.READ_MEETINGS, meetings.show_meeting),
+    _get("/meetings/{meeting}/why", May.READ_POOL, meetings.show_placement),
     _delete("/meetings/{meeting}", May.END_MEETINGS, meetings.end_meeting),
     _get("/recordings", May.READ_RECORDINGS, recordings.list_recordings),
     _post("/recordings/assign", May.ASSIGN_RECORDINGS, recordings.assign_recordings),

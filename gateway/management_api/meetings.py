@@ -18,6 +18,7 @@ from meetingpool.operations.end_meeting import EndFailed
 from meetingpool.operations.find_meetings import meetings_named, meetings_of
 from meetingpool.operations.find_server import server_named
 from meetingpool.operations.meeting_details import MeetingDetails, meeting_details
+from meetingpool.operations.placement_records import PlacementRecord, explain_placement
 from meetingpool.operations.records import MeetingRecord, meeting_record, tenant_names
 
 TenantName = Annotated[str, Meta(max_length=100, description="Id or name of a tenant")]
@@ -77,6 +78,12 @@ async def show_meeting(asked: Asked, meeting: str, query: OneMeeting) -> Meeting
         tenants = await tenant_names(connection)
     deadline = gateway.settings.response_timeout
     return await meeting_details(gateway.client, servers[known.server_id], known, tenants, deadline)
+
+
+async def show_placement(asked: Asked, meeting: str, query: OneMeeting) -> PlacementRecord:
+    """Why a meeting got its server, also one that is over: what was expected, and the servers that were compared."""
+    async with asked.reading() as connection:
+        return await explain_placement(connection, meeting, await asked.tenant_asked(connection, query.tenant))
 
 
 async def end_meeting(asked: Asked, meeting: str, query: OneMeetingChanging) -> MeetingRecord:

@@ -126,7 +126,7 @@ def _responses(endpoint: Endpoint, schemas: Mapping[Any, Any]) -> dict[str, Any]
         content: dict[str, Any] = {_EVENTS: {"schema": {"type": "string"}}}
     else:
         content = {_JSON: {"schema": schemas[id(endpoint.answer)]}}
-    done = {endpoint.status: "Done"} | ({200: "What would be done"} if endpoint.status != 200 else {})
+    done = {endpoint.status: "Done"} | ({200: "What would be done, or was done before"} if endpoint.status != 200 else {})
     refused = PROBLEMS if endpoint.changes else PROBLEMS.keys() - OF_CHANGES
     return {str(status): {"description": text, "content": content} for status, text in done.items()} | {
         str(status): {"$ref": f"#/components/responses/{status}"} for status in sorted(refused)

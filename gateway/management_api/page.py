@@ -101,7 +101,8 @@ def _roles() -> str:
     )
     head = f"## Roles\n\n| permission | {' | '.join(Role)} |\n|---|{'---|' * len(Role)}\n"
     of_tenants = "A `tenant-admin` has them for one tenant: `meetingpool tokens create NAME --role tenant-admin --tenant T`."
-    return f"{head}{''.join(rows)}\n{of_tenants}\n\n"
+    of_servers = "The role `server` is for BBB hosts, which register themselves: [registration.md](registration.md)."
+    return f"{head}{''.join(rows)}\n{of_tenants} {of_servers}\n\n"
 
 
 def _endpoints(document: Mapping[str, Any]) -> str:

@@ -14,6 +14,7 @@ from meetingpool.database.meetings import meetings_on
 from meetingpool.database.servers import all_servers
 from meetingpool.domain.access import Permission
 from meetingpool.domain.refusals import Invalid
+from meetingpool.domain.server_limits import LIMITS
 from meetingpool.domain.servers import AdminState, Health
 from meetingpool.domain.usage import Span
 from meetingpool.operations import add_server as adding
@@ -30,6 +31,7 @@ Url = Annotated[str, Meta(max_length=2000, examples=["https://bbb1.example.org/b
 Secret = Annotated[str, Meta(max_length=1000)]
 Tags = Annotated[list[Annotated[str, Meta(max_length=100)]], Meta(max_length=100)]
 Region = Annotated[str, Meta(max_length=100)]
+Limit = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 
 
 class NewServer(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -41,17 +43,25 @@ class NewServer(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     load_multiplier: float = 1.0
     tags: Tags = []
     region: Region | None = None
+    max_meetings: Limit | None = None
+    max_users: Limit | None = None
+    soft_meetings: Limit | None = None
+    soft_users: Limit | None = None
     enable: bool = False
 
 
 class ServerChange(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """What is to be different of a server. `url` and `secret` need the permission add_and_remove_servers."""
+    """What is to be different of a server. `url` and `secret` need the permission add_and_remove_servers; null: no such limit."""
 
     url: Url | UnsetType = UNSET
     secret: Secret | UnsetType = UNSET
     load_multiplier: float | UnsetType = UNSET
     tags: Tags | UnsetType = UNSET
     region: Region | UnsetType | None = UNSET
+    max_meetings: Limit | UnsetType | None = UNSET
+    max_users: Limit | UnsetType | None = UNSET
+    soft_meetings: Limit | UnsetType | None = UNSET
+    soft_users: Limit | UnsetType | None = UNSET
 
 
 class PanicOptions(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -128,6 +138,7 @@ async def add_server(asked: Asked, body: NewServer) -> AddedServer:
         load_multiplier=body.load_multiplier,
         tags=body.tags,
         region=body.region,
+        limits={name: getattr(body, name) for name in LIMITS},
     )
     async with asked.changing() as change:
         await adding.add_server(change, server)
@@ -144,16 +155,17 @@ async def add_server(asked: Asked, body: NewServer) -> AddedServer:
 
 
 async def change_server(asked: Asked, server: str, body: ServerChange) -> ServerRecord:
-    """Change what is said of a server: its address, secret, multiplier, tags, region."""
+    """Change what is said of a server: its address, secret, multiplier, tags, region, limits."""
     given = {name: value for name, value in msgspec.structs.asdict(body).items() if value is not UNSET}
     if not given:
-        raise Invalid("Say what to change: url, secret, load_multiplier, tags or region")
+        raise Invalid("Say what to change: url, secret, load_multiplier, tags, region or a limit as max_users")
     if given.keys() & {"url", "secret"}:
         # It would be another server then.
         asked.require(Permission.ADD_AND_REMOVE_SERVERS)
     if given.get("region", "") is None:
         given["region"] = ""
-    values = changing_server.checked_values(**given)
+    limits = {name: given.pop(name) for name in LIMITS if name in given}
+    values = changing_server.checked_values(**given, limits=limits)
     async with asked.changing() as change:
         changed = await changing_server.change_server(change, server, values)
         return await _record_of(change.connection, changed.id)

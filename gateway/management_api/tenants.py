@@ -7,7 +7,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from gateway.management_api.asked import Asked
 from gateway.management_api.endpoint import MAX_ID, Page
-from gateway.management_api.servers import Secret, Tags, Url
+from gateway.management_api.servers import Region, Secret, Tags, Url
 from meetingpool.database.engine import Connection
 from meetingpool.database.tenants import all_rules, all_tenants, count_meetings
 from meetingpool.domain.parameters import Operator
@@ -24,7 +24,7 @@ Algorithms = Annotated[list[str], Meta(max_length=10)]
 Text = Annotated[str, Meta(max_length=1000)]
 RuleId = Annotated[int, Meta(ge=1, le=MAX_ID)]
 # What a tenant can be without.
-_OPTIONAL = ("checksum_algorithms", "server_tags", "max_meetings", "max_users", "callback_hosts", "lrs")
+_OPTIONAL = ("checksum_algorithms", "server_tags", "max_meetings", "max_users", "callback_hosts", "region", "lrs")
 
 
 class LearningRecords(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -51,6 +51,7 @@ class NewTenant(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     max_meetings: int | None = None
     max_users: int | None = None
     callback_hosts: Hosts | None = None
+    region: Region | None = None
     lrs: LearningRecords | None = None
 
 
@@ -73,6 +74,7 @@ class TenantChange(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     max_meetings: int | UnsetType | None = UNSET
     max_users: int | UnsetType | None = UNSET
     callback_hosts: Hosts | UnsetType | None = UNSET
+    region: Region | UnsetType | None = UNSET
     lrs: LearningRecords | UnsetType | None = UNSET
 
 
@@ -120,7 +122,7 @@ async def add_tenant(asked: Asked, body: NewTenant) -> TenantDetails:
 
 
 async def change_tenant(asked: Asked, tenant: str, body: TenantChange) -> TenantDetails:
-    """Change a tenant: its name, secrets, limits, where its meetings, callbacks and learning records go."""
+    """Change a tenant: its name, secrets, limits, region, where its meetings, callbacks and learning records go."""
     given = {name: value for name, value in msgspec.structs.asdict(body).items() if value is not UNSET}
     if not given:
         raise Invalid("Say what to change of the tenant")

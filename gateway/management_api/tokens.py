@@ -9,20 +9,42 @@ from msgspec import Meta
 from gateway.management_api.asked import Asked
 from gateway.management_api.endpoint import Page
 from gateway.management_api.meetings import TenantName
+from gateway.management_api.servers import Region, Tags
 from meetingpool.database.api_tokens import list_tokens as tokens_in
 from meetingpool.domain.access import PERMISSIONS, Permission, Role
+from meetingpool.domain.servers import AdminState
 from meetingpool.operations import api_tokens
 from meetingpool.operations.api_tokens import MAX_NAME, expiry
 from meetingpool.operations.records import TokenRecord, tenant_names, token_record
+from meetingpool.operations.registration_rules import registration_rules
+
+
+class NewRules(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """What a token of the role server may register. `enters`: the state in which servers come.
+
+    `hosts`: where they may be, as `*.example.org` or `10.20.0.0/16`; none: anywhere, by HTTPS. `tags`, `region` and
+    `load_multiplier`: of all of them; null: as each says. `replaces`: tokens whose servers it takes over.
+    """
+
+    enters: AdminState = AdminState.CORDONED
+    hosts: Tags = []
+    tags: Tags | None = None
+    region: Region | None = None
+    load_multiplier: float | None = None
+    replaces: Tags = []
 
 
 class NewToken(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """A token to make. `tenant`: for the role tenant-admin. `expires_in`: like 90d, 12h or 30m; without, it never expires."""
+    """A token to make. `tenant`: for the role tenant-admin; `registers`: for the role server.
+
+    `expires_in`: like 90d, 12h or 30m; without, it never expires.
+    """
 
     name: Annotated[str, Meta(max_length=MAX_NAME)]
     role: Role
     tenant: TenantName | None = None
     expires_in: Annotated[str, Meta(max_length=20, examples=["90d"])] | None = None
+    registers: NewRules | None = None
 
 
 class CreatedToken(TokenRecord):
@@ -65,8 +87,11 @@ async def list_tokens(asked: Asked) -> Page[TokenRecord]:
 async def create_token(asked: Asked, body: NewToken) -> CreatedToken:
     """Make a token, which is shown this once."""
     expires_at = expiry(body.expires_in, asked.gateway.clock.epoch())
+    registers = registration_rules(**msgspec.structs.asdict(body.registers)) if body.registers else None
     async with asked.changing() as change:
-        made = await api_tokens.create_token(change, body.name, body.role, tenant=body.tenant, expires_at=expires_at)
+        made = await api_tokens.create_token(
+            change, body.name, body.role, tenant=body.tenant, expires_at=expires_at, registers=registers
+        )
         tenants = await tenant_names(change.connection)
     return {**token_record(made.token, tenants), "token": None if asked.dry_run else made.plain}
 

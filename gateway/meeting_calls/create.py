@@ -33,6 +33,7 @@ async def create(gateway: Gateway, call: Call) -> Response:
         tenant=call.tenant,
         base_url=gateway.tenants.base_url(call.request),
         tags=TagRequest.parse(tag, call.tenant.server_tags),
+        regions=gateway.regions.of(call, rules),
         body=call.body,
         voice_bridge=_voice_bridge(gateway, parameters),
         lrs=await gateway.learning_records.access_of(call.tenant),

@@ -30,7 +30,9 @@ _NOW = "SELECT now()"
 _DELETE_HOOK = "DELETE FROM alert_hooks WHERE id = $1"
 
 _SERVERS = """
-    SELECT id, admin_state, health, failures, load, meetings, users, last_error AS error FROM servers ORDER BY id
+    SELECT id, admin_state, health, failures, load, meetings, users, last_error AS error,
+        CASE WHEN registration IN ('held', 'lapsed') AND registered_until < now() THEN registered_until END AS silent_since
+    FROM servers ORDER BY id
 """
 _STANDING = "SELECT kind, subject, extract(epoch FROM now() - over_since)::float8 AS over_for FROM alerts"
 # Two processes may see the same begin: the row says whose it is to tell of it.

@@ -3,19 +3,24 @@
 What is kept is SHA-256 of the token or of the session's cookie: both are random, 256 bits, so that nothing slower is needed.
 """
 
+from dataclasses import asdict
 from datetime import datetime, timedelta
+from typing import Any
 
 from meetingpool.database.engine import Connection, Database, Record, Taken, affected
 from meetingpool.domain.access import ApiToken, Role
 from meetingpool.domain.refusals import Conflict
+from meetingpool.domain.registrations import RegistrationRules
+from meetingpool.domain.servers import AdminState
 
 # How exactly it is known when a token was used last, so that not every request writes.
 _USE_IS_WRITTEN_EVERY = timedelta(minutes=1)
 
-_COLUMNS = "id, name, role, tenant, created_at, created_by, expires_at, last_used_at, revoked_at"
+_COLUMNS = "id, name, role, tenant, created_at, created_by, expires_at, last_used_at, revoked_at, registers"
 _LIST = f"SELECT {_COLUMNS} FROM api_tokens ORDER BY revoked_at IS NOT NULL, name"
 _INSERT = f"""
-    INSERT INTO api_tokens (id, name, digest, role, tenant, created_by, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7)
+    INSERT INTO api_tokens (id, name, digest, role, tenant, created_by, expires_at, registers)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
     RETURNING {_COLUMNS}
 """
 # One for a tenant counts as long as there is the tenant.
@@ -61,10 +66,12 @@ async def insert_token(
     tenant: str | None,
     created_by: str,
     expires_at: datetime | None,
+    registers: RegistrationRules | None = None,
 ) -> ApiToken:
     """Raises TokenExists."""
+    rules = None if registers is None else asdict(registers)
     try:
-        row = await connection.fetchrow(_INSERT, token_id, name, digest, role, tenant, created_by, expires_at)
+        row = await connection.fetchrow(_INSERT, token_id, name, digest, role, tenant, created_by, expires_at, rules)
     except Taken as error:
         raise TokenExists(f"There is a token {name} already, or there was: choose another name") from error
     return _token(row)
@@ -116,4 +123,11 @@ async def _used(database: Database, row: Record | None) -> ApiToken | None:
 
 
 def _token(row: Record) -> ApiToken:
-    return ApiToken(**dict(row) | {"role": Role(row["role"])})
+    kept = row["registers"]
+    return ApiToken(**dict(row) | {"role": Role(row["role"]), "registers": None if kept is None else _rules(kept)})
+
+
+def _rules(kept: dict[str, Any]) -> RegistrationRules:
+    """Of JSON, which has lists only."""
+    several = {name: tuple(value) for name, value in kept.items() if isinstance(value, list)}
+    return RegistrationRules(**kept | several | {"enters": AdminState(kept["enters"])})

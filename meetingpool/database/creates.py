@@ -9,6 +9,7 @@ servers, meetings, so that nobody waits in a circle.
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Any
 
 from meetingpool.database.engine import Database, Record, Statement
 from meetingpool.database.meetings import MEETING_COLUMNS, find_meeting, meeting_of
@@ -27,26 +28,37 @@ def notification(kind: str, *columns: str) -> str:
 
 
 _KEY = "tenant = $1 AND meeting_id = $2"
-ITEM = ("tenant", "meeting_id", "server_id", "generation", "state", "internal_id", "voice_bridge")
+ITEM = ("tenant", "meeting_id", "server_id", "generation", "state", "internal_id", "voice_bridge", "expected_users")
 OPEN_TO_NEW = "admin_state = 'enabled' AND health IN ('online', 'suspect')"
 
-# The row of the server is locked before the meeting is written, and its load only counted once that has succeeded.
+
+def room_for_one(most: str) -> str:
+    """Whether the server `id`, whose row is locked, carries fewer meetings than `most`; NULL: as many as it likes.
+
+    By a function of migration 0006, since only a function sees what was committed while the statement waited for the lock.
+    """
+    return f"({most}::int IS NULL OR carries_fewer(id, {most}::int))"
+
+
+# The row of the server is locked before its meetings are counted and the new one is written, and its load only counted once that
+# has succeeded.
 _RESERVE = f"""
-    WITH fit AS MATERIALIZED (
+    WITH held AS MATERIALIZED (
         SELECT id FROM servers WHERE id = $4 AND {OPEN_TO_NEW} AND load <= $6::float8
             AND NOT EXISTS (SELECT FROM meetings WHERE {_KEY})
         FOR UPDATE
     ),
+    fit AS MATERIALIZED (SELECT id FROM held WHERE {room_for_one("$10")}),
     reserved AS (
         INSERT INTO meetings
-            (tenant, meeting_id, host_id, server_id, state, expected_users, open_attempts, voice_bridge, parameters)
-        SELECT $1, $2, $3, id, 'reserving', $5::float8, 1, $7, $8::jsonb FROM fit
+            (tenant, meeting_id, host_id, server_id, state, expected_users, expected_for, open_attempts, voice_bridge, parameters)
+        SELECT $1, $2, $3, id, 'reserving', $5::float8, $11::float8, 1, $7, $8::jsonb FROM fit
         ON CONFLICT DO NOTHING
         RETURNING {MEETING_COLUMNS}, attempted_at
     ),
     placed AS (
-        INSERT INTO placements (generation, tenant, meeting_id, host_id, server_id, callbacks)
-        SELECT generation, $1, $2, $3, $4, $9::jsonb FROM reserved
+        INSERT INTO placements (generation, tenant, meeting_id, host_id, server_id, callbacks, reason)
+        SELECT generation, $1, $2, $3, $4, $9::jsonb, $12::jsonb FROM reserved
     ),
     loaded AS (
         UPDATE servers SET load = load + $5::float8 * load_multiplier FROM reserved WHERE servers.id = $4 RETURNING load
@@ -67,20 +79,22 @@ _UNTOUCH = f"""
 """
 
 _MOVE = """
-    WITH fit AS MATERIALIZED (
+    WITH held AS MATERIALIZED (
         SELECT id FROM servers WHERE id = $4 AND {open_to_new} AND load <= $6::float8 FOR UPDATE
     ),
+    fit AS MATERIALIZED (SELECT id FROM held WHERE {room_for_one}),
     moved AS (
         UPDATE meetings SET
             server_id = fit.id, generation = nextval('meeting_generations'), state = 'reserving', internal_id = NULL,
-            users = 0, joining = 0, expected_users = $5::float8, open_attempts = 1, attempted_at = now(), created_at = now()
+            users = 0, joining = 0, expected_users = $5::float8, expected_for = $9::float8, open_attempts = 1, attempted_at =
+            now(), created_at = now(), curve = '{{0}}', over_since = NULL
         FROM fit
         WHERE {key} AND generation = $3 AND {guard}
         RETURNING {columns}, attempted_at, host_id
     ),
     placed AS (
-        INSERT INTO placements (generation, tenant, meeting_id, host_id, server_id, callbacks)
-        SELECT generation, tenant, meeting_id, host_id, server_id, $7::jsonb FROM moved
+        INSERT INTO placements (generation, tenant, meeting_id, host_id, server_id, callbacks, reason)
+        SELECT generation, tenant, meeting_id, host_id, server_id, $7::jsonb, $10::jsonb FROM moved
     ),
     loaded AS (
         UPDATE servers SET load = load + $5::float8 * load_multiplier FROM moved WHERE servers.id = $4 RETURNING load
@@ -93,6 +107,7 @@ _MOVE = """
 def _move(guard: str) -> str:
     return _MOVE.format(
         open_to_new=OPEN_TO_NEW,
+        room_for_one=room_for_one("$8"),
         key=_KEY,
         guard=guard,
         columns=MEETING_COLUMNS,
@@ -102,13 +117,15 @@ def _move(guard: str) -> str:
 
 _SERVER_IS_DEAD = "EXISTS (SELECT FROM servers s WHERE s.id = meetings.server_id AND s.health = 'dead')"
 _MOVE_REFUSED = _move("state = 'reserving' AND open_attempts = 1")
-_MOVE_GONE = _move(f"attempted_at = $8 AND ($9::boolean OR {_SERVER_IS_DEAD})")
+_MOVE_GONE = _move(f"attempted_at = $11 AND ($12::boolean OR {_SERVER_IS_DEAD})")
 
 # What a confirmation writes, whatever else it does; `told` is the internal id.
 CONFIRMED = """
     state = CASE WHEN state = 'ending' AND internal_id = {told} THEN state ELSE 'live' END,
     created_at = CASE WHEN internal_id <> {told} THEN now() ELSE created_at END,
     users = CASE WHEN internal_id <> {told} THEN 0 ELSE users END,
+    curve = CASE WHEN internal_id <> {told} THEN '{{0}}' ELSE curve END,
+    over_since = CASE WHEN internal_id <> {told} THEN NULL ELSE over_since END,
     internal_id = {told},
     open_attempts = greatest(open_attempts - 1, 0),
 """
@@ -158,11 +175,18 @@ class Said:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reservation:
-    """What is wanted of a server: up to which load it is still the right one, and how many users are expected."""
+    """What is wanted of a server: up to which load it is still the right one, and how many users are expected.
+
+    `expected_for`: for how many seconds all of them; `max_meetings`: how many meetings it may carry with this one; None: as many
+    as it likes; `reason`: why it was chosen, as it is kept.
+    """
 
     server_id: ServerId
     ceiling: float
     expected: float
+    expected_for: float = 0.0
+    max_meetings: int | None = None
+    reason: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -259,6 +283,9 @@ async def _reserve(run: Statement, wish: Wish) -> Attempt | None:
         said.parameters.get("voiceBridge"),
         dict(said.parameters),
         callbacks_of(said),
+        wanted.max_meetings,
+        wanted.expected_for,
+        wanted.reason,
     )
     return None if row is None else replace(placed(row), parameters=said.parameters)
 
@@ -337,6 +364,9 @@ def _move_arguments(wanted: Reservation, attempt: Attempt, said: Said) -> tuple[
         wanted.expected,
         wanted.ceiling,
         callbacks_of(said),
+        wanted.max_meetings,
+        wanted.expected_for,
+        wanted.reason,
     )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from meetingpool.database.capacity import CapacityFigures, read_capacity
 from meetingpool.database.engine import Database
 from meetingpool.domain.callbacks import CallbackKind
 
@@ -65,6 +66,7 @@ class Figures:
     spools: Mapping[str, Any]
     import_seconds: Mapping[float, tuple[int, float]]
     leader: Leader | None
+    capacity: CapacityFigures
 
 
 async def read_figures(database: Database) -> Figures:
@@ -79,6 +81,7 @@ async def read_figures(database: Database) -> Figures:
             spools=await connection.fetchrow(_SPOOLS),
             import_seconds={row["up_to"]: (row["imports"], row["seconds"]) for row in await connection.fetch(_SECONDS)},
             leader=_leader(leader) if leader else None,
+            capacity=await read_capacity(connection),
         )
 
 

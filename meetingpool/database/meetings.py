@@ -8,10 +8,17 @@ from meetingpool.domain.meetings import Meeting, MeetingKey, MeetingState
 from meetingpool.domain.servers import ServerId
 
 _KEY = "tenant = $1 AND meeting_id = $2"
-MEETING_COLUMNS = "tenant, meeting_id, server_id, generation, state, internal_id, users, created_at, voice_bridge"
+MEETING_COLUMNS = "tenant, meeting_id, server_id, generation, state, internal_id, users, created_at, voice_bridge, expected_users"
+
+# Of a row of servers: when its meetings that are no longer there may have been there last. Nobody knows better after a minute.
+LAST_THERE = "least(now(), last_poll + interval '1 minute')"
 
 _SET_STATE = f"""
-    UPDATE meetings SET state = $5 WHERE {_KEY} AND generation = $3 AND internal_id IS NOT DISTINCT FROM $4
+    UPDATE meetings SET state = $5,
+        over_since = CASE
+            WHEN $5 = 'ending' THEN coalesce(over_since, (SELECT {LAST_THERE} FROM servers WHERE id = server_id))
+        END
+    WHERE {_KEY} AND generation = $3 AND internal_id IS NOT DISTINCT FROM $4
         AND state = ANY($6::text[])
     RETURNING {MEETING_COLUMNS}
 """
@@ -92,6 +99,7 @@ async def notify_meetings(connection: Connection, meetings: Sequence[Meeting]) -
                 meeting.state,
                 meeting.internal_id,
                 meeting.voice_bridge,
+                meeting.expected_users,
             ]
             for meeting in meetings
         ),
@@ -113,6 +121,7 @@ def meeting_of(row: Record) -> Meeting:
         users=row["users"],
         created_at=row["created_at"],
         voice_bridge=row["voice_bridge"],
+        expected_users=row["expected_users"],
     )
 
 

@@ -4,33 +4,44 @@ Ages are compared as durations, `now()` of the database against seconds that the
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, cast
 
 from meetingpool.database.engine import Connection, Record
-from meetingpool.database.meetings import MEETING_COLUMNS, meeting_of, notify_gone, notify_meetings, unwritten
+from meetingpool.database.meetings import LAST_THERE, MEETING_COLUMNS, meeting_of, notify_gone, notify_meetings, unwritten
 from meetingpool.database.notifications import notify
 from meetingpool.domain.health import HealthRecord
+from meetingpool.domain.load import Expectation
 from meetingpool.domain.meetings import MeetingKey, ReportedMeeting
 from meetingpool.domain.servers import AdminState, Health, ServerId
 
 _LOCK = """
     SELECT id, admin_state, health, load_multiplier, failures, successes, flaps, empty_polls, bbb_version,
         coalesce(extract(epoch FROM now() - failing_since), 0)::float8 AS failing_for,
-        coalesce(extract(epoch FROM now() - offline_since), 'infinity')::float8 AS offline_ago
+        coalesce(extract(epoch FROM now() - offline_since), 'infinity')::float8 AS offline_ago,
+        coalesce(extract(epoch FROM now() - online_since), 'infinity')::float8 AS online_for, handicap,
+        (registration = 'held' AND registered_state = 'cordoned') IS TRUE AS is_newcomer
     FROM servers WHERE id = ANY($1::text[]) ORDER BY id FOR UPDATE
 """
 
+# The curve of a meeting with one more minute, the one in which the poll began; the minutes that were left out are NULL.
+_MINUTE = "greatest(1, least(1440, ceil(extract(epoch FROM x.polled_at - m.created_at) / 60)))::int"
+_CURVE = f"""
+    m.curve[:{_MINUTE} - 1] || array_fill(NULL::int, ARRAY[greatest({_MINUTE} - 1 - cardinality(m.curve), 0)]) || x.listed_users
+"""
+
 # Rows are judged by a snapshot and changed under a condition of their own, so that what changed meanwhile is judged again. A
-# meeting about as young as the last poll is news in any case: whoever placed it may have died before it told of it.
+# meeting about as young as the last poll is news in any case: whoever placed it may have died before it told of it. Of a meeting
+# that its server made anew after the poll began, more is known than the poll could see.
 _RECORD = f"""
     WITH r AS MATERIALIZED (
         SELECT * FROM unnest($4::text[], $5::text[], $6::text[], $7::int[]) AS r(server_id, host_id, internal_id, users)
     ),
     mapped AS MATERIALIZED (
         SELECT m.tenant, m.meeting_id, m.server_id, m.generation, m.state, m.internal_id, m.users, m.expected_users,
-            extract(epoch FROM now() - m.created_at)::float8 AS age,
+        m.expected_for, extract(epoch FROM now() - m.created_at)::float8 AS age,
             now() - make_interval(secs => p.elapsed + $3::float8) AS quiet_since,
+            now() - make_interval(secs => p.elapsed) AS polled_at, {LAST_THERE} AS last_there,
             r.host_id IS NOT NULL AS listed, r.internal_id AS listed_id, r.users AS listed_users,
             m.internal_id IS DISTINCT FROM r.internal_id OR m.state NOT IN ('live', 'ending')
                 OR m.created_at > s.last_poll - make_interval(secs => $3::float8) AS is_news,
@@ -45,14 +56,19 @@ _RECORD = f"""
             state = CASE WHEN m.state = 'ending' AND m.internal_id = x.listed_id THEN m.state ELSE 'live' END,
             internal_id = x.listed_id,
             users = x.listed_users,
-            joining = 0
+            joining = 0,
+            created_at = CASE WHEN m.internal_id <> x.listed_id THEN now() ELSE m.created_at END,
+            curve = CASE WHEN m.internal_id <> x.listed_id THEN ARRAY[x.listed_users] ELSE {_CURVE} END,
+            over_since = NULL
         FROM mapped x
         WHERE (m.tenant, m.meeting_id, m.generation) = (x.tenant, x.meeting_id, x.generation)
-            AND x.listed AND (x.is_news OR x.users <> x.listed_users OR m.joining > 0)
+            AND x.listed AND (x.is_news OR x.users <> x.listed_users OR m.joining > 0 OR m.over_since IS NOT NULL)
+            AND ((m.internal_id = x.listed_id) IS NOT FALSE OR m.created_at < x.polled_at)
         RETURNING {", ".join("m." + column for column in MEETING_COLUMNS.split(", "))}, x.is_news
     ),
     over AS (
-        UPDATE meetings m SET state = CASE WHEN m.state = 'live' THEN 'ending' ELSE m.state END, users = 0, joining = 0
+        UPDATE meetings m SET state = CASE WHEN m.state = 'live' THEN 'ending' ELSE m.state END, users = 0, joining = 0,
+            over_since = coalesce(m.over_since, x.last_there)
         FROM mapped x
         WHERE (m.tenant, m.meeting_id, m.generation) = (x.tenant, x.meeting_id, x.generation)
             AND NOT x.listed AND m.attempted_at < x.quiet_since AND (m.state = 'live' OR m.users + m.joining > 0)
@@ -65,16 +81,16 @@ _RECORD = f"""
             AND NOT x.listed AND m.attempted_at < x.quiet_since - {unwritten("m.state", "$8")}
         RETURNING m.tenant, m.meeting_id, m.generation
     )
-    SELECT 'seen' AS kind, {MEETING_COLUMNS}, NULL::float8 AS expected_users, NULL::float8 AS age, NULL AS mapped_to
+    SELECT 'seen' AS kind, {MEETING_COLUMNS}, NULL::float8 AS expected_for, NULL::float8 AS age, NULL AS mapped_to
     FROM (SELECT * FROM seen UNION ALL SELECT * FROM over) AS written WHERE is_news
     UNION ALL
-    SELECT 'gone', tenant, meeting_id, NULL, generation, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM gone
+    SELECT 'gone', tenant, meeting_id, NULL, generation, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM gone
     UNION ALL
     SELECT 'reserved', NULL, NULL, server_id, NULL, NULL, NULL, NULL, NULL, NULL,
-        CASE WHEN attempted_at >= quiet_since THEN expected_users ELSE 0 END, age, NULL
+        CASE WHEN attempted_at >= quiet_since THEN expected_users ELSE 0 END, expected_for, age, NULL
     FROM mapped WHERE NOT listed AND attempted_at >= quiet_since - {unwritten("state", "$8")}
     UNION ALL
-    SELECT 'orphan', NULL, r.host_id, r.server_id, NULL, NULL, r.internal_id, NULL, NULL, NULL, NULL, NULL, m.server_id
+    SELECT 'orphan', NULL, r.host_id, r.server_id, NULL, NULL, r.internal_id, NULL, NULL, NULL, NULL, NULL, NULL, m.server_id
     FROM r JOIN meetings m ON m.host_id = r.host_id AND m.server_id <> r.server_id
 """
 
@@ -100,12 +116,28 @@ _WRITE = """
         last_error = nullif(p.last_error, ''),
         last_poll = CASE WHEN p.failures = 0 THEN now() ELSE s.last_poll END,
         failing_since = CASE WHEN p.failures = 0 THEN NULL ELSE coalesce(s.failing_since, now()) END,
-        offline_since = CASE WHEN p.flaps > s.flaps THEN now() ELSE s.offline_since END
+        offline_since = CASE WHEN p.flaps > s.flaps THEN now() ELSE s.offline_since END,
+        online_since = CASE
+            WHEN p.health = 'online' AND s.health IN ('offline', 'dead') THEN now() ELSE s.online_since
+        END,
+        handicap = coalesce(p.handicap, s.handicap)
     FROM unnest($1::text[], $2::text[], $3::text[], $4::float8[], $5::int[], $6::int[], $7::int[], $8::int[], $9::text[],
-        $10::int[], $11::int[], $12::int[], $13::int[], $14::text[], $15::jsonb[], $16::int[])
+        $10::int[], $11::int[], $12::int[], $13::int[], $14::text[], $15::jsonb[], $16::int[], $17::float8[])
         AS p(id, admin_state, health, load, meetings, users, largest_meeting, videos, bbb_version,
-            failures, successes, flaps, empty_polls, last_error, rooms, begun)
+            failures, successes, flaps, empty_polls, last_error, rooms, begun, handicap)
     WHERE s.id = p.id
+"""
+
+_EXPECTED = """
+    SELECT server_id, host_id, expected_users, expected_for FROM meetings
+    WHERE server_id = ANY($1::text[]) AND created_at > now() - make_interval(secs => $2)
+"""
+
+# Of those that do not start slowly themselves: they say what is usual.
+_USUAL_LOAD = """
+    SELECT avg(load / load_multiplier)::float8 FROM servers
+    WHERE admin_state = 'enabled' AND health IN ('online', 'suspect')
+        AND (online_since IS NULL OR online_since < now() - make_interval(secs => $1))
 """
 
 _LOST = f"""
@@ -135,7 +167,11 @@ _ADD_LOADS = """
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LockedServer:
-    """What the database knows of a server whose poll is about to be written. Its row is locked until then."""
+    """What the database knows of a server whose poll is about to be written. Its row is locked until then.
+
+    `is_newcomer`: it registered itself and came in cordoned, and no administrator has decided on it yet. `online_for`: seconds
+    since it came online, infinite where nobody knows.
+    """
 
     id: ServerId
     admin_state: AdminState
@@ -143,6 +179,9 @@ class LockedServer:
     record: HealthRecord
     empty_polls: int
     bbb_version: str | None
+    is_newcomer: bool
+    online_for: float
+    handicap: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,6 +195,7 @@ class ServerStatus:
     admin_state: AdminState
     record: HealthRecord
     load: float | None = None
+    handicap: float | None = None
     meetings: int | None = None
     users: int | None = None
     largest_meeting: int | None = None
@@ -190,12 +230,13 @@ class Reported:
 class MappedMeetings:
     """What good polls found out about mapped meetings.
 
-    `gone`: dropped. `reserved`: not listed, and too young to be gone, as (server, expected users, age in seconds). `orphans`:
+    `gone`: dropped. `reserved`: not listed, and too young to be gone, as (server, expected users, seconds for which all
+    of them are expected, age in seconds). `orphans`:
     listed by one server and mapped to another, as (server, host id, internal id, mapped to).
     """
 
     gone: list[MeetingKey]
-    reserved: list[tuple[ServerId, float, float]]
+    reserved: list[tuple[ServerId, float, float, float]]
     orphans: list[tuple[ServerId, str, str, ServerId]]
 
 
@@ -216,6 +257,9 @@ async def lock_servers(connection: Connection, ids: Sequence[ServerId]) -> list[
             ),
             empty_polls=row["empty_polls"],
             bbb_version=row["bbb_version"],
+            is_newcomer=row["is_newcomer"],
+            online_for=row["online_for"],
+            handicap=row["handicap"],
         )
         for row in await connection.fetch(_LOCK, list(ids))
     ]
@@ -239,13 +283,39 @@ async def record_meetings(
     await notify_gone(connection, gone)
     return MappedMeetings(
         gone=[key for key, _ in gone],
-        reserved=[(ServerId(row["server_id"]), row["expected_users"], row["age"]) for row in rows["reserved"]],
+        reserved=[
+            (ServerId(row["server_id"]), row["expected_users"], row["expected_for"], row["age"]) for row in rows["reserved"]
+        ],
         orphans=[_orphan(row) for row in rows["orphan"]],
     )
 
 
 def _orphan(row: Record) -> tuple[ServerId, str, str, ServerId]:
     return ServerId(row["server_id"]), row["meeting_id"], row["internal_id"], ServerId(row["mapped_to"])
+
+
+async def expected_on(
+    connection: Connection, servers: Sequence[ServerId], prior: Expectation, *, younger_than: float
+) -> dict[ServerId, dict[str, Expectation]]:
+    """What is expected of young meetings, by server and host id; `younger_than`: in seconds, beside those in which it fades."""
+    found: dict[ServerId, dict[str, Expectation]] = {}
+    for row in await connection.fetch(_EXPECTED, list(servers), younger_than + prior.fades_after):
+        expectation = replace(prior, users=row["expected_users"], holds_for=row["expected_for"])
+        found.setdefault(ServerId(row["server_id"]), {})[row["host_id"]] = expectation
+    return found
+
+
+async def usual_load(connection: Connection, settled_for: float) -> float | None:
+    """What open servers carry that came online more than `settled_for` seconds ago, on average and for a multiplier of 1.
+
+    None when there are none.
+    """
+    return cast(float | None, await connection.fetchval(_USUAL_LOAD, settled_for))
+
+
+async def tell_handicaps(connection: Connection, handicaps: Mapping[ServerId, float]) -> None:
+    """Tells all processes what servers are compared with others by, beside their loads."""
+    await notify(connection, "handicap", ([server_id, handicap] for server_id, handicap in handicaps.items()))
 
 
 async def write_statuses(connection: Connection, statuses: Sequence[ServerStatus]) -> None:
@@ -268,6 +338,7 @@ async def write_statuses(connection: Connection, statuses: Sequence[ServerStatus
         [status.error for status in statuses],
         [status.rooms for status in statuses],
         [status.begun for status in statuses],
+        [status.handicap for status in statuses],
     )
     await notify(
         connection,
@@ -276,8 +347,13 @@ async def write_statuses(connection: Connection, statuses: Sequence[ServerStatus
     )
     dead = [status.id for status in statuses if status.record.health is Health.DEAD]
     if dead:
-        lost = await connection.fetch(_LOST, dead)
-        await notify_meetings(connection, [meeting_of(row) for row in lost])
+        await mark_lost(connection, dead)
+
+
+async def mark_lost(connection: Connection, servers: Sequence[ServerId]) -> None:
+    """The meetings of dead servers may be created elsewhere."""
+    lost = await connection.fetch(_LOST, list(servers))
+    await notify_meetings(connection, [meeting_of(row) for row in lost])
 
 
 async def add_loads(connection: Connection, loads: dict[ServerId, float]) -> dict[ServerId, float]:

@@ -17,6 +17,7 @@ from meetingpool.database.creates import (
     callbacks_of,
     notification,
     placed,
+    room_for_one,
     touched,
 )
 from meetingpool.database.engine import Database
@@ -46,11 +47,11 @@ _MEETING = ", ".join(f"meetings.{column}" for column in MEETING_COLUMNS.split(",
 # Each for a server of its own, so that every load is compared with its ceiling as if it were alone. They are written in the order
 # of their keys: who has to wait for somebody else's meeting of the same key does so in that order too.
 _RESERVE_ALL = f"""
-    WITH fit AS MATERIALIZED (
-        SELECT given.*, held.id FROM (
+    WITH held AS MATERIALIZED (
+        SELECT given.*, open.id FROM (
             SELECT * FROM jsonb_to_recordset($1::jsonb) AS _ (
                 tenant text, meeting_id text, host_id text, server_id text, expected float8, ceiling float8, voice_bridge text,
-                parameters jsonb, callbacks jsonb
+                parameters jsonb, callbacks jsonb, max_meetings int, expected_for float8, reason jsonb
             ) ORDER BY tenant, meeting_id
         ) AS given CROSS JOIN LATERAL (
             SELECT id FROM servers WHERE id = given.server_id AND {OPEN_TO_NEW} AND (ceiling IS NULL OR load <= ceiling)
@@ -58,18 +59,19 @@ _RESERVE_ALL = f"""
                     SELECT FROM meetings WHERE meetings.tenant = given.tenant AND meetings.meeting_id = given.meeting_id
                 )
             FOR UPDATE SKIP LOCKED
-        ) AS held
+        ) AS open
     ),
+    fit AS MATERIALIZED (SELECT * FROM held WHERE {room_for_one("max_meetings")}),
     reserved AS (
         INSERT INTO meetings
-            (tenant, meeting_id, host_id, server_id, state, expected_users, open_attempts, voice_bridge, parameters)
-        SELECT tenant, meeting_id, host_id, id, 'reserving', expected, 1, voice_bridge, parameters FROM fit
+            (tenant, meeting_id, host_id, server_id, state, expected_users, expected_for, open_attempts, voice_bridge, parameters)
+        SELECT tenant, meeting_id, host_id, id, 'reserving', expected, expected_for, 1, voice_bridge, parameters FROM fit
         ON CONFLICT DO NOTHING
-        RETURNING {MEETING_COLUMNS}, attempted_at, expected_users
+        RETURNING {MEETING_COLUMNS}, attempted_at
     ),
     placed AS (
-        INSERT INTO placements (generation, tenant, meeting_id, host_id, server_id, callbacks)
-        SELECT generation, tenant, meeting_id, host_id, server_id, callbacks
+        INSERT INTO placements (generation, tenant, meeting_id, host_id, server_id, callbacks, reason)
+        SELECT generation, tenant, meeting_id, host_id, server_id, callbacks, reason
         FROM reserved JOIN fit USING (tenant, meeting_id, server_id)
     ),
     loaded AS (
@@ -156,4 +158,7 @@ def _given(wish: Wish) -> dict[str, object]:
         "voice_bridge": wish.said.parameters.get("voiceBridge"),
         "parameters": dict(wish.said.parameters),
         "callbacks": callbacks_of(wish.said),
+        "max_meetings": wish.wanted.max_meetings,
+        "expected_for": wish.wanted.expected_for,
+        "reason": wish.wanted.reason,
     }

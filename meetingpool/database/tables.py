@@ -67,8 +67,13 @@ servers = Table(
     Column("soft_users", Integer),
     # Since when it is online again, for the slow start.
     Column("online_since", DateTime(timezone=True)),
-    # The token with which it registered itself, and until when that holds; NULL: an administrator added it.
+    # Load by which it is compared with others meanwhile, beside what it carries.
+    Column("handicap", Double, nullable=False, server_default="0"),
+    # The name of the token with which it registered itself, what became of that, and until when it holds or held; NULL: an
+    # administrator added it. The state that a renewal gives it; NULL: an administrator decided on it since.
     Column("registered_by", Text),
+    Column("registration", Text),
+    Column("registered_state", Text),
     Column("registered_until", DateTime(timezone=True)),
 )
 
@@ -88,8 +93,9 @@ meetings = Table(
     Column("state", Text, nullable=False),
     Column("internal_id", Text),
     Column("users", Integer, nullable=False, server_default="0"),
-    # The users that the placement counted on.
+    # The users that the placement counted on, and for how many seconds on all of them.
     Column("expected_users", Double, nullable=False),
+    Column("expected_for", Double, nullable=False, server_default="0"),
     # Creates under way that may yet reach the server. A reservation moves to another server only when there is no other.
     Column("open_attempts", Integer, nullable=False, server_default="0"),
     Column("attempted_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
@@ -102,6 +108,8 @@ meetings = Table(
     Column("joining", Integer, nullable=False, server_default="0"),
     # How many people there were at the end of each minute of the meeting; NULL: as many as before.
     Column("curve", ARRAY(Integer), nullable=False, server_default="{0}"),
+    # Since when it is taken to be over: ended, or no longer listed. NULL: it goes on.
+    Column("over_since", DateTime(timezone=True)),
     PrimaryKeyConstraint("tenant", "meeting_id"),
 )
 
@@ -123,6 +131,7 @@ placements = Table(
 )
 
 # Meetings that are over, by which the next ones of the same room are foreseen.
+# Written by triggers of `meetings`, when a row that had an internal id is deleted or gets another one: migration 0006.
 past_meetings = Table(
     "past_meetings",
     metadata,
@@ -134,7 +143,10 @@ past_meetings = Table(
     Column("ended_at", DateTime(timezone=True), nullable=False, index=True),
     # As in meetings.
     Column("curve", ARRAY(Integer), nullable=False),
+    Column("is_learnt", Boolean, nullable=False, server_default="false"),
+    Index("ix_past_meetings_to_learn", "id", postgresql_where=text("NOT is_learnt")),
     Index("ix_past_meetings_room", "tenant", "meeting_id", "ended_at"),
+    Index("ix_past_meetings_began_at", "began_at", "id"),
 )
 
 leases = Table(

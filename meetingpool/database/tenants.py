@@ -7,15 +7,16 @@ from typing import Any
 from meetingpool.database.engine import Connection, Record, Taken, affected, assignments
 from meetingpool.database.hooks import delete_hooks_of
 from meetingpool.database.notifications import notify
+from meetingpool.database.past_meetings import delete_past_meetings_of
 from meetingpool.database.sealed_secrets import seal, unseal
 from meetingpool.domain.meetings import MeetingState
 from meetingpool.domain.parameters import Operator, Rule
 from meetingpool.domain.refusals import Conflict
 from meetingpool.domain.tenants import LrsAccess, Tenant, rules_by_call
 
-_COLUMNS = "id, name, secrets, checksum_algorithms, server_tags, max_meetings, max_users, callback_hosts, lrs"
+_COLUMNS = "id, name, secrets, checksum_algorithms, server_tags, max_meetings, max_users, callback_hosts, lrs, region"
 _ALL = f"SELECT {_COLUMNS} FROM tenants ORDER BY name"
-_INSERT = f"INSERT INTO tenants ({_COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)"
+_INSERT = f"INSERT INTO tenants ({_COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
 _SECRETS, _LRS = "tenants.secrets", "tenants.lrs"
 _LOCK = "SELECT FROM tenants WHERE id = $1 FOR UPDATE"
 _COUNT_OF = f"SELECT count(*) FROM meetings WHERE tenant = $1 AND state <> '{MeetingState.ENDING}'"
@@ -75,6 +76,7 @@ async def insert_tenant(connection: Connection, tenant: Tenant) -> None:
             tenant.max_users,
             _listed(tenant.callback_hosts),
             seal(connection, _LRS, tenant.id, asdict(tenant.lrs)) if tenant.lrs else None,
+            tenant.region,
         )
     except Taken as error:
         raise TenantExists(f"There is a tenant with the id {tenant.id} or the name {tenant.name} already") from error
@@ -96,6 +98,7 @@ async def update_tenant(connection: Connection, tenant_id: str, changes: Mapping
 
 async def delete_tenant(connection: Connection, tenant_id: str) -> None:
     await delete_hooks_of(connection, tenant_id)
+    await delete_past_meetings_of(connection, tenant_id)
     await connection.execute("DELETE FROM tenants WHERE id = $1", tenant_id)
     await notify(connection, "tenants", [tenant_id])
 
@@ -157,6 +160,7 @@ def _tenant(connection: Connection, row: Record, ruled: Mapping[str, tuple[Rule,
         max_users=row["max_users"],
         callback_hosts=tuple(row["callback_hosts"]) if row["callback_hosts"] is not None else None,
         lrs=LrsAccess(**unseal(connection, _LRS, row["id"], row["lrs"])) if row["lrs"] else None,
+        region=row["region"],
         rules=rules_by_call(ruled),
     )
 

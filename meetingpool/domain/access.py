@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from meetingpool.domain.registrations import RegistrationRules
+
 
 class Role(StrEnum):
     """Of a token."""
@@ -12,6 +14,7 @@ class Role(StrEnum):
     OPERATOR = "operator"
     AUDITOR = "auditor"
     TENANT_ADMIN = "tenant-admin"
+    SERVER = "server"
 
 
 class Permission(StrEnum):
@@ -20,6 +23,7 @@ class Permission(StrEnum):
     READ_POOL = "read_pool"
     CHANGE_SERVERS = "change_servers"
     ADD_AND_REMOVE_SERVERS = "add_and_remove_servers"
+    REGISTER_SERVERS = "register_servers"
     READ_MEETINGS = "read_meetings"
     END_MEETINGS = "end_meetings"
     READ_RECORDINGS = "read_recordings"
@@ -55,9 +59,10 @@ _OF_TENANT = frozenset(
 )
 _READING = frozenset(permission for permission in Permission if permission.startswith("read_"))
 
-# An operator keeps the pool running; who is in it, and who may do what, is for administrators.
+# An operator keeps the pool running; who is in it, and who may do what, is for administrators. These add servers; registering is
+# for servers, whose tokens say what may come of it.
 PERMISSIONS: dict[Role, frozenset[Permission]] = {
-    Role.ADMIN: frozenset(Permission),
+    Role.ADMIN: frozenset(Permission) - {Permission.REGISTER_SERVERS},
     Role.OPERATOR: (_READING - {Permission.READ_TOKENS})
     | {
         Permission.CHANGE_SERVERS,
@@ -69,12 +74,16 @@ PERMISSIONS: dict[Role, frozenset[Permission]] = {
     },
     Role.AUDITOR: _READING,
     Role.TENANT_ADMIN: _OF_TENANT,
+    Role.SERVER: frozenset({Permission.REGISTER_SERVERS}),
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiToken:
-    """A token as it is kept. `tenant`: the id of the only one whose things it sees and changes; None: all."""
+    """A token as it is kept. `tenant`: the id of the only one whose things it sees and changes; None: all.
+
+    `registers`: what one of the role server may register; None for the others.
+    """
 
     id: str
     name: str
@@ -85,6 +94,7 @@ class ApiToken:
     expires_at: datetime | None = None
     last_used_at: datetime | None = None
     revoked_at: datetime | None = None
+    registers: RegistrationRules | None = None
 
     def may(self, permission: Permission) -> bool:
         return permission in PERMISSIONS[self.role]

@@ -29,6 +29,8 @@ class AlertKind(StrEnum):
 
     SERVER_OFFLINE = "server.offline"
     SERVER_ONLINE = "server.online"
+    SERVER_SILENT = "server.silent"
+    SERVER_RENEWED = "server.renewed"
     POOL_NEARLY_FULL = "pool.nearly_full"
     POOL_HAS_ROOM = "pool.has_room"
     POOL_UNAVAILABLE = "pool.unavailable"
@@ -41,6 +43,7 @@ class AlertKind(StrEnum):
 # What lasts, and what is told when it is over.
 ENDS: dict[AlertKind, AlertKind] = {
     AlertKind.SERVER_OFFLINE: AlertKind.SERVER_ONLINE,
+    AlertKind.SERVER_SILENT: AlertKind.SERVER_RENEWED,
     AlertKind.POOL_NEARLY_FULL: AlertKind.POOL_HAS_ROOM,
     AlertKind.POOL_UNAVAILABLE: AlertKind.POOL_AVAILABLE,
 }
@@ -89,7 +92,10 @@ class AlertRules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WatchedServer:
-    """What alerts need to know of a server. `error`: why its last poll failed."""
+    """What alerts need to know of a server. `error`: why its last poll failed.
+
+    `silent_since`: until when its registration held, if it should have renewed that by now.
+    """
 
     id: ServerId
     admin_state: AdminState
@@ -99,6 +105,7 @@ class WatchedServer:
     meetings: int
     users: int
     error: str | None
+    silent_since: datetime | None = None
 
     @property
     def is_open(self) -> bool:
@@ -157,7 +164,12 @@ def conditions(watched: Sequence[WatchedServer], rules: AlertRules) -> dict[Aler
         for server in watched
         if server.health in (Health.OFFLINE, Health.DEAD)
     }
-    return so | _of_the_pool(watched, rules)
+    silent = {
+        AlertKey(AlertKind.SERVER_SILENT, server.id): Condition({"since": server.silent_since.isoformat()})
+        for server in watched
+        if server.silent_since
+    }
+    return so | silent | _of_the_pool(watched, rules)
 
 
 def signature(secret: str, body: bytes, now: float) -> str:

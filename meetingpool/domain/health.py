@@ -1,7 +1,7 @@
 """How polls become health: one failure is a suspicion, several are offline, many over a minute are dead.
 
-A server that comes back again and again is held down for longer each time. When more than half of the pool fails at
-once, our own network is assumed broken, and nobody's health gets worse than it was.
+A server that comes back again and again is held down for longer each time, and anew when it falls meanwhile. When more than half
+of the pool fails at once, our own network is assumed broken, and nobody's health gets worse than it was.
 """
 
 from collections.abc import Iterable
@@ -65,7 +65,7 @@ def after_failure(record: HealthRecord, thresholds: Thresholds, *, panic: bool) 
     if failed.failures >= DEAD_AFTER_FAILURES and failed.failing_for >= DEAD_AFTER_SECONDS:
         return replace(_fallen(failed), health=Health.DEAD)
     if failed.failures >= thresholds.fall or record.health is Health.OFFLINE:
-        return _fallen(failed)
+        return _fallen(failed, again=failed.failures == thresholds.fall and failed.flaps > 0)
     return replace(failed, health=Health.SUSPECT)
 
 
@@ -80,7 +80,8 @@ def half_of_the_pool_fails(outcomes: Iterable[bool]) -> bool:
     return len(answered) > 1 and 2 * answered.count(False) > len(answered)
 
 
-def _fallen(record: HealthRecord) -> HealthRecord:
-    if record.health in (Health.ONLINE, Health.SUSPECT):
+def _fallen(record: HealthRecord, *, again: bool = False) -> HealthRecord:
+    """`again`: whether it answered since it fell last, so that this is another fall, even while it is held down."""
+    if again or record.health in (Health.ONLINE, Health.SUSPECT):
         return replace(record, health=Health.OFFLINE, flaps=record.flaps + 1, offline_ago=0.0)
     return replace(record, health=Health.OFFLINE)

@@ -4,32 +4,46 @@ A meeting counts for what it is and for what it is about to become: the larger o
 expected, the expectation fading with the meeting's age.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """How large a meeting is expected to become: `users` at first, fading to none over `fades_after` seconds."""
+    """How large a meeting is expected to become: `users` for the first `holds_for` seconds, then fading over `fades_after`."""
 
     users: float
     fades_after: float
+    holds_for: float = 0.0
 
     def at_age(self, age: float) -> float:
         """Users still expected `age` seconds after the meeting was created."""
+        if age < self.holds_for:
+            return self.users
         if self.fades_after <= 0:
             return 0.0
-        return self.users * min(1.0, max(0.0, 1.0 - age / self.fades_after))
+        return self.users * min(1.0, max(0.0, 1.0 - (age - self.holds_for) / self.fades_after))
+
+    def of(self, users: float) -> "Expectation":
+        """The same of another size."""
+        return replace(self, users=users)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Weights:
+    """What a person costs a server, beside one who speaks by computer or telephone, and one who shows a camera."""
+
+    user: float = 1.0
+    voice: float = 0.0
+    video: float = 0.0
+
+    def streams(self, voices: int, videos: int) -> float:
+        """As how many people more the streams of a meeting count."""
+        return (voices * self.voice + videos * self.video) / self.user
 
 
 def meeting_load(users: int, age: float, expectation: Expectation) -> float:
-    """The load of a meeting of `users` people, created `age` seconds ago."""
+    """The load of a meeting of `users` people, created `age` seconds ago; streams come on top of it."""
     return max(float(users), expectation.at_age(age))
-
-
-def server_load(meetings: Iterable[tuple[int, float]], expectation: Expectation, multiplier: float) -> float:
-    """The load of a server with `meetings` of (users, age in seconds)."""
-    return multiplier * sum(meeting_load(users, age, expectation) for users, age in meetings)
 
 
 def age_of(created_ms: int | None, now: float, longest: float) -> float:

@@ -35,7 +35,8 @@ class MeetingState(StrEnum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Meeting:
     """The mapping of a meeting to its server. `generation` grows each time that a server gets it, and is never
-    used twice, not even by a meeting that was forgotten and created anew."""
+    used twice, not even by a meeting that was forgotten and created anew. `expected_users`: those that the placement counted
+    on."""
 
     key: MeetingKey
     server_id: ServerId
@@ -43,6 +44,7 @@ class Meeting:
     state: MeetingState
     internal_id: str | None = None
     users: int = 0
+    expected_users: float = 0.0
     created_at: datetime | None = None
     voice_bridge: str | None = None
 

@@ -1,7 +1,8 @@
 """Which server gets a new meeting: the one with the least load among those that may have it and suit it best."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from math import inf
 from types import MappingProxyType
 from typing import NamedTuple
@@ -58,12 +59,20 @@ class TagRequest:
 class PlacementRequest:
     """What a new meeting needs: room for the `users` expected in it, on a server that `tags` allow.
 
-    `regions`: from the nearest to the farthest; servers of others come last, and without any all are as near.
+    `at_least`: for so many of them there must be room under a hard limit, since what is foreseen may be wrong, and must not turn
+    a meeting away; a server without room for all counts as one beyond its soft limit. None: for all of them. `regions`: from the
+    nearest to the farthest; servers of others come last, and without any all are as near.
     """
 
     tags: TagRequest = field(default_factory=TagRequest)
     users: float = 0.0
+    at_least: float | None = None
     regions: tuple[str, ...] = ()
+
+    @property
+    def needs(self) -> float:
+        """People for whom there must be room."""
+        return self.users if self.at_least is None else min(self.users, self.at_least)
 
 
 class Standing(NamedTuple):
@@ -74,7 +83,41 @@ class Standing(NamedTuple):
     region: int
 
 
+class Obstacle(StrEnum):
+    """Why a server may not have a meeting at all. `avoided`: it has just refused one, or was found full."""
+
+    AVOIDED = "avoided"
+    TAGS = "tags"
+    USERS = "users"
+    MEETINGS = "meetings"
+
+
+class PoolSize(NamedTuple):
+    """How many servers take new meetings, and how many there are."""
+
+    open_servers: int
+    servers: int
+
+
 _BEST = Standing(False, False, 0)
+_WORST = Standing(True, True, 2**31)
+# So many of the servers that were looked at are remembered with the choice.
+_SHOWN = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A server as it was looked at. `load` is what it carries and its handicap, `kept` the load for which room is kept on it."""
+
+    server: Server
+    load: float
+    kept: float
+    standing: Standing | Obstacle
+
+    @property
+    def compared(self) -> float:
+        """By which it is compared with others."""
+        return self.load + self.kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +125,14 @@ class Choice:
     """A chosen server.
 
     `ceiling` is the load up to which it remains the right choice, `limit` the load up to which it may have the meeting at all.
+    `looked_at`: the first of those that were looked at, the chosen one included; `looked`: how many these were.
     """
 
     server: Server
     ceiling: float
     limit: float = inf
+    looked_at: tuple[Candidate, ...] = ()
+    looked: int = 0
 
 
 def choose_server(
@@ -95,45 +141,75 @@ def choose_server(
     *,
     avoid: Collection[ServerId] = (),
     meetings: Mapping[ServerId, int] = _NONE,
+    kept: Callable[[ServerId], float] | None = None,
 ) -> Choice:
-    """The first of the `ranking` among those that meet the `request` best. What is ranked by which load: ranking.py.
+    """Of those that meet the `request` best, the one that carries least. What is ranked by which load: ranking.py.
 
     Servers in `avoid` and full ones are not considered. A tag that is asked for but not required falls back to untagged servers,
     or to those of the tenant; so do soft limits to servers beyond them, and regions to farther ones, in this order. `meetings`:
-    how many each server carries. Raises NoServerWithTag or NoServerAvailable.
+    how many each server carries; `kept`: the load for which room is kept on each. Raises NoServerWithTag or NoServerAvailable.
     """
-    best: tuple[Standing, Server] | None = None
+    best: Candidate | None = None
+    best_rank = (_WORST, inf)
     next_load = inf
+    looked_at: list[Candidate] = []
+    looked = 0
     for server, load in ranking:
-        if server.id in avoid:
+        if best_rank[0] == _BEST and load >= next_load:
+            break
+        looked += 1
+        is_avoided, carried = server.id in avoid, meetings.get(server.id, 0)
+        standing = Obstacle.AVOIDED if is_avoided else standing_of(server, load - server.handicap, carried, request)
+        candidate = Candidate(server, load, kept(server.id) if kept else 0.0, standing)
+        if len(looked_at) < _SHOWN:
+            looked_at.append(candidate)
+        if isinstance(standing, Obstacle):
             continue
-        standing = standing_of(server, load, meetings.get(server.id, 0), request)
-        if standing is None:
-            continue
-        if best is None or standing < best[0]:
-            best, next_load = (standing, server), inf
-        elif standing == best[0] and next_load == inf:
-            next_load = load
-            if standing == _BEST:
-                break
+        rank = (standing, candidate.compared)
+        if rank < best_rank:
+            next_load = best_rank[1] if standing == best_rank[0] else inf
+            best, best_rank = candidate, rank
+        elif standing == best_rank[0]:
+            next_load = min(next_load, rank[1])
     if best is None:
         raise NoServerWithTag if request.tags.required else NoServerAvailable
-    standing, server = best
-    limit = _load_below(server, server.max_users, request)
-    soft_limit = inf if standing.is_beyond_soft_limit else _load_below(server, server.soft_users, request)
-    return Choice(server, min(next_load, soft_limit, limit), limit)
+    if best not in looked_at:
+        looked_at.append(best)
+    ceiling, limit = _ceiling_and_limit(best, best_rank[0], next_load, request)
+    return Choice(best.server, ceiling, limit, tuple(looked_at), looked)
 
 
-def standing_of(server: Server, load: float, meetings: int, request: PlacementRequest) -> Standing | None:
-    """How the server meets the request, if it carries `load` and so many meetings; None when it may not have the meeting."""
+def _ceiling_and_limit(best: Candidate, standing: Standing, next_load: float, request: PlacementRequest) -> tuple[float, float]:
+    """Of the chosen server: the loads up to which it remains the right one, and may have the meeting at all."""
+    server, is_beyond = best.server, standing.is_beyond_soft_limit
+    limit = _load_below(server, server.max_users, request.needs)
+    comfortable = (
+        inf if is_beyond else min(_load_below(server, most, request.users) for most in (server.soft_users, server.max_users))
+    )
+    return min(_least_ceiling(next_load, server.handicap + best.kept), comfortable, limit), limit
+
+
+def standing_of(server: Server, load: float, meetings: int, request: PlacementRequest) -> Standing | Obstacle:
+    """How the server meets the request, if it carries `load` and so many meetings; or why it may not have the meeting."""
     lacks_tag = not request.tags.accepts(server)
     if lacks_tag and (request.tags.required or not request.tags.accepts_instead(server)):
-        return None
-    users = load / server.load_multiplier + request.users
-    if _exceeds(users, server.max_users) or _exceeds(meetings + 1, server.max_meetings):
-        return None
-    is_beyond = _exceeds(users, server.soft_users) or _exceeds(meetings + 1, server.soft_meetings)
+        return Obstacle.TAGS
+    carried = load / server.load_multiplier
+    if _exceeds(carried + request.needs, server.max_users):
+        return Obstacle.USERS
+    if _exceeds(meetings + 1, server.max_meetings):
+        return Obstacle.MEETINGS
+    users = carried + request.users
+    is_beyond = (
+        _exceeds(users, server.soft_users) or _exceeds(users, server.max_users) or _exceeds(meetings + 1, server.soft_meetings)
+    )
     return Standing(lacks_tag, is_beyond, _distance(server.region, request.regions))
+
+
+def _least_ceiling(next_load: float, beside: float) -> float:
+    """What the chosen server may carry while the next best is not better; it is compared by that and what is `beside` it."""
+    # A sum of loads, and its difference again, may differ from the load by what floats cannot hold.
+    return next_load - beside + 1e-6 if beside else next_load
 
 
 def _exceeds(number: float, limit: int | None) -> bool:
@@ -144,9 +220,9 @@ def _distance(region: str | None, regions: tuple[str, ...]) -> int:
     return regions.index(region) if region in regions else len(regions)
 
 
-def _load_below(server: Server, limit: int | None, request: PlacementRequest) -> float:
-    """The load at which the server still has room for the request under a limit of users."""
-    return inf if limit is None else (limit - request.users) * server.load_multiplier
+def _load_below(server: Server, limit: int | None, users: float) -> float:
+    """The load at which the server still has room for so many people under a limit."""
+    return inf if limit is None else (limit - users) * server.load_multiplier
 
 
 def _has_any(server: Server, tags: frozenset[str]) -> bool:

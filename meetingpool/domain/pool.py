@@ -8,11 +8,15 @@ import random
 from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import replace
+from functools import partial
 from hashlib import sha1
 
+from meetingpool.domain.kept_room import KeptRoom
 from meetingpool.domain.meetings import Meeting, MeetingKey, MeetingState
-from meetingpool.domain.placement import Choice, NoServerAvailable, PlacementRequest, choose_server
+from meetingpool.domain.outlook import Outlook
+from meetingpool.domain.placement import Choice, NoServerAvailable, PlacementRequest, PoolSize, choose_server
 from meetingpool.domain.ranking import Ranking
+from meetingpool.domain.server_limits import NO_LIMITS, Limits
 from meetingpool.domain.servers import AdminState, Health, Server, ServerId
 
 # So many meetings that are over are still known by their internal ids: what servers tell of them last comes late.
@@ -23,41 +27,77 @@ class Pool:
     """Servers and meetings by their keys. `load` here is the database's figure plus what this process adds to it.
 
     `is_current`: whatever others commit is known here a moment later. False while the database is away. `rng` draws among servers
-    that carry the same.
+    that carry the same; `limits` are those of servers that have none of their own. `regions`: where there are servers;
+    `kept`: what is upcoming, and on which servers there is to be room for it.
     """
 
-    def __init__(self, rng: random.Random | None = None) -> None:
+    def __init__(self, rng: random.Random | None = None, limits: Limits = NO_LIMITS) -> None:
         self.is_current = False
+        self.outlook = Outlook()
+        self.kept = KeptRoom()
+        self._limits = limits
         self._ranking = Ranking(rng or random.Random())  # noqa: S311
         self.servers: dict[ServerId, Server] = {}
+        self.regions: frozenset[str] = frozenset()
         self.meetings: dict[MeetingKey, Meeting] = {}
         self._by_host_id: dict[tuple[ServerId, str], MeetingKey] = {}
         self._by_bridge: dict[str, MeetingKey] = {}
         self._gone: dict[MeetingKey, int] = {}
         self._by_internal_id: dict[tuple[ServerId, str], MeetingKey] = {}
         self._promised: dict[ServerId, float] = {}
+        self._joined: dict[MeetingKey, int] = {}
+        self._promised_meetings: Counter[ServerId] = Counter()
         self._refusing: set[ServerId] = set()
         self._meetings_on: Counter[ServerId] = Counter()
         self._changes: Counter[ServerId] = Counter()
         self._changes_of: Counter[str] = Counter()
 
     def load_of(self, server: Server) -> float:
-        return server.load + self._promised.get(server.id, 0.0)
+        """By which it is compared with others."""
+        return server.load + self._promised.get(server.id, 0.0) + server.handicap
+
+    @property
+    def size(self) -> PoolSize:
+        return PoolSize(len(self._ranking), len(self.servers))
 
     def choose(self, request: PlacementRequest, *, avoid: Collection[ServerId]) -> Choice:
         """The server for a new meeting. One that refused a connection lately is taken only when there is no other."""
+        kept = partial(self.kept.larger_than, request.users) if self.kept else None
+        choose = partial(choose_server, self._ranking, request, meetings=self._meetings_on, kept=kept)
         try:
-            return choose_server(self._ranking, request, avoid={*avoid, *self._refusing}, meetings=self._meetings_on)
+            return choose(avoid={*avoid, *self._refusing})
         except NoServerAvailable:
             if not self._refusing:
                 raise
-            return choose_server(self._ranking, request, avoid=avoid, meetings=self._meetings_on)
+            return choose(avoid=avoid)
 
-    def promise(self, server_id: ServerId, load: float) -> None:
-        """Counts `load` on a server until it is written to the database; a negative `load` takes the promise back."""
+    def foresee(self, outlook: Outlook) -> None:
+        """What is foreseen from now on. Meetings that run are not upcoming."""
+        self.outlook = outlook
+        self.kept.expect(each for each in outlook.upcoming if each.key not in self.meetings)
+        self.plan()
+
+    def plan(self) -> None:
+        """Lays out anew what is upcoming, by what servers carry now."""
+        self.kept.plan(list(self._ranking))
+
+    def promise(self, server_id: ServerId, load: float, meetings: int = 0) -> None:
+        """Counts `load` and meetings on a server until they are written to the database; negative ones take the promise back."""
+        self._promised_meetings[server_id] += meetings
+        self._meetings_on[server_id] += meetings
         self._promised[server_id] = round(self._promised.get(server_id, 0.0) + load, 9)
         if server := self.servers.get(server_id):
             self._ranking.put(server, self.load_of(server))
+
+    def note_join(self, meeting: Meeting) -> float:
+        """Someone was sent to the meeting. Returns the load that is promised for it: those who are expected there count
+        already."""
+        joined = self._joined[meeting.key] = self._joined.get(meeting.key, 0) + 1
+        server = self.servers.get(meeting.server_id)
+        if server is None or joined <= meeting.expected_users:
+            return 0.0
+        self.promise(server.id, server.load_multiplier)
+        return server.load_multiplier
 
     def server_refused(self, server_id: ServerId) -> None:
         """A connection was refused: new meetings avoid the server until a poll reaches it."""
@@ -67,10 +107,11 @@ class Pool:
         gone = self.servers.keys()
         self.servers = {}
         for server in servers:
-            self._put_server(server)
+            self._put_server(self._limits.fill_in(server))
         for server_id in gone - self.servers.keys():
             self._ranking.drop(server_id)
         self._refusing &= self.servers.keys()
+        self.regions = frozenset(server.region for server in self.servers.values() if server.region)
 
     def drop_server(self, server_id: ServerId) -> None:
         self.servers.pop(server_id, None)
@@ -80,11 +121,12 @@ class Pool:
         """Takes the given meetings, each with its host id, for all there are."""
         self._gone.clear()
         self.meetings.clear()
-        self._meetings_on.clear()
+        self._meetings_on = self._promised_meetings.copy()
         self._by_host_id.clear()
         self._by_bridge.clear()
         for meeting, host_id in meetings:
             self.put_meeting(meeting, host_id)
+        self._joined = {key: joined for key, joined in self._joined.items() if key in self.meetings}
 
     def set_load(self, server_id: ServerId, load: float) -> None:
         if server := self.servers.get(server_id):
@@ -96,6 +138,11 @@ class Pool:
             load = server.load if load is None else load
             self._put_server(replace(server, load=load, health=health, admin_state=admin_state))
 
+    def set_handicap(self, server_id: ServerId, handicap: float) -> None:
+        """The poller let a server start slowly, or is done with that."""
+        if server := self.servers.get(server_id):
+            self._put_server(replace(server, handicap=handicap))
+
     def poll_reached(self, server_id: ServerId) -> None:
         self._refusing.discard(server_id)
 
@@ -104,7 +151,9 @@ class Pool:
         known = self.meetings.get(meeting.key)
         if meeting.generation <= self._gone.get(meeting.key, 0) or (known and _is_newer(known, meeting)):
             return
-        if known:
+        if known is None:
+            self.kept.began(meeting.key)
+        else:
             self._by_host_id.pop((known.server_id, host_id), None)
             self._release_bridge(known)
             self._meetings_on[known.server_id] -= 1
@@ -126,6 +175,7 @@ class Pool:
         known = self.meetings.get(key)
         if known and known.generation <= generation:
             del self.meetings[key]
+            self._joined.pop(key, None)
             self._meetings_on[known.server_id] -= 1
             self._by_host_id.pop((known.server_id, host_id), None)
             self._release_bridge(known)

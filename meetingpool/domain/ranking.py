@@ -19,6 +19,9 @@ class Ranking:
     def __iter__(self) -> Iterator[tuple[Server, float]]:
         return ((self._servers[server_id], load) for load, _, server_id in self._order)
 
+    def __len__(self) -> int:
+        return len(self._order)
+
     def put(self, server: Server, load: float) -> None:
         """The server as it is now, with the load by which it is compared; one that takes no new meetings is left out."""
         self.drop(server.id)

@@ -7,10 +7,16 @@ from enum import StrEnum
 from typing import NewType
 from urllib.parse import urlsplit
 
+from meetingpool.domain.refusals import Invalid
+
 ServerId = NewType("ServerId", str)
 
 # Labels of a host name, or an IPv6 address.
 _HOST = re.compile(r"[^\s.:/]{1,63}(\.[^\s.:/]{1,63})*\.?|[0-9a-f:.]+")
+
+
+class InvalidServer(Invalid):
+    """A value that a server cannot have."""
 
 
 class AdminState(StrEnum):
@@ -30,12 +36,34 @@ class Health(StrEnum):
     DEAD = "dead"
 
 
+class Standing(StrEnum):
+    """What became of a registration: renewed in time, not renewed any more, or ended by the server itself."""
+
+    HELD = "held"
+    LAPSED = "lapsed"
+    ENDED = "ended"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registration:
+    """How a server registered itself: with which token, and until when that holds or held.
+
+    `state`: what a renewal makes of the server; None when an administrator decided on its state since.
+    """
+
+    token: str
+    standing: Standing = Standing.HELD
+    state: AdminState | None
+    until: datetime | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Server:
     """One media host. `load` is in expected users times `load_multiplier`; `url` is the endpoint of its BBB API.
 
     `soft_meetings`, `soft_users`: what it is to carry while others have room; `max_meetings`, `max_users`: what it can carry at
-    all. None: no limit. People count as the load does, those who are expected included.
+    all. None: no limit. People count as the load does, those who are expected included. `handicap`: load that it is compared
+    with others by while it starts slowly, beside what it carries.
     """
 
     id: ServerId
@@ -45,6 +73,7 @@ class Server:
     health: Health = Health.OFFLINE
     load: float = 0.0
     load_multiplier: float = 1.0
+    handicap: float = 0.0
     tags: frozenset[str] = frozenset()
     region: str | None = None
     max_meetings: int | None = None
@@ -57,6 +86,7 @@ class Server:
     videos: int = 0
     bbb_version: str | None = None
     last_poll: datetime | None = None
+    registration: Registration | None = None
 
     @property
     def takes_new_meetings(self) -> bool:

@@ -49,7 +49,7 @@ class Tenant:
     """One front end. What is None follows the settings, or is unlimited.
 
     `server_tags`: its meetings go to servers with one of these tags only; `max_meetings` and `max_users`: how many may run and
-    be in them at once; `callback_hosts`: the only hosts that its callbacks may go to.
+    be in them at once; `callback_hosts`: the only hosts that its callbacks may go to; `region`: where its people are.
     """
 
     id: str
@@ -61,6 +61,7 @@ class Tenant:
     max_users: int | None = None
     callback_hosts: tuple[str, ...] | None = None
     lrs: LrsAccess | None = None
+    region: str | None = None
     rules: CallRules = field(default_factory=CallRules)
 
 

@@ -2,14 +2,15 @@
 
 import re
 import uuid
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from meetingpool.clock import Clock
 from meetingpool.database.servers import insert_server
 from meetingpool.domain.refusals import Conflict
+from meetingpool.domain.server_limits import limits_of, require_soft_below_hard
 from meetingpool.domain.servers import AdminState, Server, ServerId
-from meetingpool.operations.change_server import InvalidServer, checked_values, described
+from meetingpool.operations.change_server import UNCHANGED, InvalidServer, checked_values, described
 from meetingpool.operations.change_server_state import change_state
 from meetingpool.operations.changes import Change
 from meetingpool.operations.record_polls import Poll, PollRules, record_polls
@@ -30,11 +31,13 @@ def new_server(
     load_multiplier: float = 1.0,
     tags: Collection[str] = (),
     region: str | None = None,
+    limits: Mapping[str, int | None] = UNCHANGED,
 ) -> Server:
     """A disabled server. Without `server_id` it gets a random one, or its host name. Raises InvalidServer."""
     if server_id is not None and not _ID.fullmatch(server_id):
         raise InvalidServer("A server's id must be made of letters, digits, dots, hyphens and underscores")
-    values = checked_values(url=url, secret=secret, load_multiplier=load_multiplier, tags=tags, region=region)
+    values = checked_values(url=url, secret=secret, load_multiplier=load_multiplier, tags=tags, region=region, limits=limits)
+    require_soft_below_hard(limits)
     server = Server(**values | {"id": ServerId(server_id or str(uuid.uuid4())), "tags": frozenset(values["tags"])})
     return replace(server, id=ServerId(server.host_name)) if id_is_host_name and not server_id else server
 
@@ -43,7 +46,9 @@ async def add_server(change: Change, server: Server) -> None:
     """Raises ServerExists."""
     await insert_server(change.connection, server)
     columns = ("url", "load_multiplier", "tags", "region")
-    await change.note("servers.add", server.id, after=described({column: getattr(server, column) for column in columns}))
+    limits = {name: limit for name, limit in limits_of(server).items() if limit is not None}
+    after = described({column: getattr(server, column) for column in columns} | limits)
+    await change.note("servers.add", server.id, after=after)
 
 
 async def enable_reached(change: Change, server: Server, poll: Poll, rules: PollRules, clock: Clock) -> None:

@@ -6,8 +6,9 @@ Called by `meetingpool tokens`, the management API and the dashboard.
 import hashlib
 import secrets
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from meetingpool.database import api_tokens
 from meetingpool.database.engine import Database
@@ -15,6 +16,7 @@ from meetingpool.database.tenants import find_tenant
 from meetingpool.domain.access import ApiToken, Role
 from meetingpool.domain.lengths import read_length
 from meetingpool.domain.refusals import Invalid, NotFound
+from meetingpool.domain.registrations import RegistrationRules
 from meetingpool.operations.changes import Change
 
 # What a token begins with, so that it is known for one wherever it turns up.
@@ -41,12 +43,20 @@ class NewToken:
 
 
 async def create_token(
-    change: Change, name: str, role: Role, *, tenant: str | None = None, expires_at: datetime | None = None
+    change: Change,
+    name: str,
+    role: Role,
+    *,
+    tenant: str | None = None,
+    expires_at: datetime | None = None,
+    registers: RegistrationRules | None = None,
 ) -> NewToken:
     """A new token, for `tenant`, an id or a name, if the role is that of a tenant's administrator.
 
-    Raises InvalidToken or TokenExists.
+    `registers`: what it may register, if the role is that of servers; they come in cordoned if nothing is said. Raises
+    InvalidToken or TokenExists.
     """
+    await _require_registering(change, role, registers)
     if not (name.isprintable() and 0 < len(name.strip()) <= MAX_NAME):
         raise InvalidToken(f"A token needs a name of at most {MAX_NAME} characters, which the audit shows")
     plain = PREFIX + secrets.token_urlsafe(_BYTES)
@@ -59,11 +69,13 @@ async def create_token(
         tenant=await _tenant_id(change, role, tenant),
         created_by=str(change.actor),
         expires_at=expires_at,
+        registers=(registers or RegistrationRules()) if role is Role.SERVER else None,
     )
     expiry = token.expires_at.isoformat() if token.expires_at else None
-    await change.note(
-        "tokens.create", token.name, tenant=token.tenant, after={"id": token.id, "role": token.role, "expires_at": expiry}
-    )
+    after: dict[str, Any] = {"id": token.id, "role": token.role, "expires_at": expiry}
+    if token.registers is not None:
+        after["registers"] = asdict(token.registers)
+    await change.note("tokens.create", token.name, tenant=token.tenant, after=after)
     return NewToken(token, plain)
 
 
@@ -127,6 +139,17 @@ async def signed_in(database: Database, cookie: str) -> ApiToken | None:
 
 def digest_of(plain: str) -> bytes:
     return hashlib.sha256(plain.encode("utf-8", "surrogatepass")).digest()
+
+
+async def _require_registering(change: Change, role: Role, registers: RegistrationRules | None) -> None:
+    """Raises InvalidToken for rules of another role's token, and for tokens to replace that there never were."""
+    if registers is None:
+        return
+    if role is not Role.SERVER:
+        raise InvalidToken(f"Only a token of the role {Role.SERVER} registers servers, so no other may say which and how")
+    known = {token.name for token in await api_tokens.list_tokens(change.connection) if token.role is Role.SERVER}
+    if missing := sorted(set(registers.replaces) - known):
+        raise InvalidToken(f"There is no token {missing[0]} of the role {Role.SERVER} to replace: `meetingpool tokens list`")
 
 
 async def _tenant_id(change: Change, role: Role, tenant: str | None) -> str | None:

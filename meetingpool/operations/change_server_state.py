@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from meetingpool.database.engine import Connection
 from meetingpool.database.meetings import forget_all_on, meetings_on
+from meetingpool.database.registrations import refuse_registration
 from meetingpool.database.servers import delete_server, lock_server, update_server
 from meetingpool.domain.meetings import Meeting, MeetingState
 from meetingpool.domain.refusals import Conflict
@@ -51,8 +52,19 @@ async def remove_server(change: Change, name: str) -> Server:
 
 
 async def remove_known_server(change: Change, server: Server) -> None:
-    """The same to a server that was looked up in this transaction."""
+    """The same to a server that was looked up in this transaction. If it registers itself, it is not to come back."""
     await _require_empty(change.connection, server.id, "removed")
+    await refuse_registration(change.connection, server.id)
+    await _take_out(change, server)
+
+
+async def remove_abandoned_server(change: Change, server: Server) -> None:
+    """Takes a server out that registered itself and left; it may come back. Raises MeetingsRunning."""
+    await _require_empty(change.connection, server.id, "removed")
+    await _take_out(change, server)
+
+
+async def _take_out(change: Change, server: Server) -> None:
     await forget_all_on(change.connection, server.id)
     await delete_server(change.connection, server.id)
     await change.note("servers.remove", server.id, before={"url": server.url, "admin_state": server.admin_state})

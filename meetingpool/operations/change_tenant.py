@@ -25,6 +25,7 @@ from meetingpool.database.tenants import (
 )
 from meetingpool.domain.meetings import Meeting, MeetingState
 from meetingpool.domain.refusals import Conflict, NotFound
+from meetingpool.domain.regions import checked_region
 from meetingpool.domain.tenants import (
     InvalidTenant,
     LrsAccess,
@@ -45,7 +46,7 @@ _NAMED_AT_MOST = 5
 # Administrators may point inside the network.
 _EVERYWHERE = ("0.0.0.0/0", "::/0")
 # What the audit keeps of a tenant that comes or goes.
-_DESCRIBED = ("name", "checksum_algorithms", "server_tags", "max_meetings", "max_users", "callback_hosts", "lrs")
+_DESCRIBED = ("name", "checksum_algorithms", "server_tags", "max_meetings", "max_users", "callback_hosts", "lrs", "region")
 
 
 class NoSuchTenant(NotFound):
@@ -92,8 +93,9 @@ def checked_values(
     max_users: int | None = None,
     callback_hosts: Collection[str] = (),
     lrs: LrsAccess | None = None,
+    region: str | None = None,
 ) -> dict[str, Any]:
-    """The given values by their field, what is empty left out. Raises InvalidTenant with what is allowed."""
+    """The given values by their field, what is empty left out. Raises InvalidTenant or InvalidRegion with what is allowed."""
     given = {
         "name": None if name is None else checked_name(name),
         "checksum_algorithms": frozenset(map(_checked_algorithm, checksum_algorithms)) or None,
@@ -102,6 +104,7 @@ def checked_values(
         "max_users": checked_limit(max_users, "users"),
         "callback_hosts": tuple(sorted(set(map(_checked_host, callback_hosts)))) or None,
         "lrs": _checked_lrs(lrs) if lrs else None,
+        "region": checked_region(region or ""),
     }
     return {field: value for field, value in given.items() if value is not None}
 

@@ -11,6 +11,7 @@ from meetingpool.domain.servers import Server
 from meetingpool.domain.tenants import Tenant
 from meetingpool.operations.diagnose_database import diagnose_database
 from meetingpool.operations.diagnose_directories import diagnose_directories
+from meetingpool.operations.diagnose_regions import diagnose_country_file, diagnose_regions
 from meetingpool.operations.diagnose_servers import diagnose_servers
 from meetingpool.operations.diagnose_settings import diagnose_settings
 from meetingpool.operations.diagnosis import Area, Finding
@@ -31,7 +32,7 @@ class _Known:
 
 async def diagnose(database: Database | None, settings: Settings, clock: Clock) -> list[Finding]:
     """The findings of all areas. Without a database, those of the areas that need none."""
-    found = list(diagnose_settings(settings))
+    found = [*diagnose_settings(settings), *diagnose_country_file(settings)]
     known: _Known | None = None
     if database is not None:
         of_database, is_usable = await diagnose_database(database, clock)
@@ -41,7 +42,9 @@ async def diagnose(database: Database | None, settings: Settings, clock: Clock) 
         advice = "put the database right, and call this again"
         found.append(_SERVERS.note("pool", "the servers are not looked at, since the database knows them", advice))
     else:
-        found += [*_tenants(settings, known.tenants), *await diagnose_servers(known.servers, settings, clock)]
+        found += _tenants(settings, known.tenants)
+        found += diagnose_regions(settings, known.servers, known.tenants)
+        found += await diagnose_servers(known.servers, settings, clock)
     return found + await diagnose_directories(settings, known.storage_id if known else None, is_known=known is not None)
 
 

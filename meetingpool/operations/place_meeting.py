@@ -10,7 +10,6 @@ compared with what is known, and only what is news goes to the database.
 
 import random
 import string
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -21,13 +20,14 @@ from meetingpool.bbb.errors import NothingSent, OutcomeUnknown, RequestRejected,
 from meetingpool.bbb.meetings import MAX_ID_LENGTH
 from meetingpool.clock import Clock
 from meetingpool.database import creates, meetings, several_creates
-from meetingpool.database.creates import Attempt, Confirmation, MeetingTaken, Reservation, Said, Unplaced, Wish
+from meetingpool.database.creates import Attempt, Confirmation, MeetingTaken, Reservation, Said, Wish
 from meetingpool.database.engine import Database, DatabaseUnavailable
-from meetingpool.database.servers import server_status
 from meetingpool.domain.callbacks import MARK_BITS
+from meetingpool.domain.load import Expectation
 from meetingpool.domain.meetings import Meeting, MeetingKey, MeetingState, host_id_of
-from meetingpool.domain.placement import Choice, NoServerAvailable, PlacementRequest
+from meetingpool.domain.placement import NoServerAvailable
 from meetingpool.domain.pool import Pool
+from meetingpool.domain.reasons import Cause, Move
 from meetingpool.domain.repeats import PASSWORDS, first_said, said_again, said_anew, says_other, to_remember
 from meetingpool.domain.servers import AdminState, Health, Server, ServerId
 from meetingpool.domain.voice_bridges import new_voice_bridge
@@ -35,7 +35,9 @@ from meetingpool.logs import get_logger
 from meetingpool.metrics import PLACEMENT_SECONDS
 from meetingpool.metrics_counts import Counts, Histogram
 from meetingpool.operations.callback_addresses import callable_addresses
+from meetingpool.operations.choose_place import PLACEMENT_ROUNDS, PlaceChooser
 from meetingpool.operations.end_meeting import EndFailed, end_unused
+from meetingpool.operations.expectations import Expectations
 from meetingpool.operations.news import News
 from meetingpool.operations.recent_creates import RecentCreates, unwritten_for
 from meetingpool.operations.record_polls import GRACE
@@ -43,8 +45,6 @@ from meetingpool.operations.send_create import Create, CreateSender, Parameters,
 from meetingpool.operations.together import Together
 from meetingpool.outward.targets import NOTHING_ALLOWED, AllowList
 
-# Losing a race costs one round trip; whoever loses this often takes the least loaded server as it is.
-PLACEMENT_ROUNDS = 6
 # A look at a server that may be gone waits no longer than this, in seconds.
 PROBE_TIMEOUT = 2.0
 # As BBB makes up passwords that a create lacks.
@@ -53,8 +53,6 @@ _PASSWORD_LENGTH = 8
 
 log = get_logger()
 
-Place = Callable[[Database, Reservation], Awaitable[Attempt]]
-
 
 class CreateFailed(Exception):
     """Unable to create meeting on server."""
@@ -62,7 +60,7 @@ class CreateFailed(Exception):
 
 @dataclass(slots=True, kw_only=True)
 class MeetingPlacer:
-    """Places meetings for one process. `expected_users`: counted on a server for a meeting that nobody has joined yet.
+    """Places meetings for one process. `prior`: what is expected of a meeting as long as nothing is known of any.
 
     `callback_key` signs the addresses that servers call back; `callback_allow`: where front ends' addresses may lead although it
     is not out in the world; `news` tells other processes of what was placed; `secrets_rng` makes up what nobody may guess.
@@ -73,7 +71,7 @@ class MeetingPlacer:
     pool: Pool
     clock: Clock
     response_timeout: float
-    expected_users: float
+    prior: Expectation
     callback_key: bytes
     callback_allow: AllowList = NOTHING_ALLOWED
     voice_bridge_length: int = 9
@@ -81,6 +79,8 @@ class MeetingPlacer:
     recent: RecentCreates = field(default_factory=RecentCreates)
     news: News
     seconds: Histogram = field(default_factory=lambda: Counts.alone().histogram(PLACEMENT_SECONDS))
+    expectations: Expectations = field(init=False)
+    places: PlaceChooser = field(init=False)
     reservations: Together[ServerId, Wish, Attempt] = field(init=False)
     touches: Together[MeetingKey, MeetingKey, Attempt | None] = field(init=False)
     confirmations: Together[MeetingKey, Confirmation, Meeting | None] = field(init=False)
@@ -89,6 +89,10 @@ class MeetingPlacer:
     def __post_init__(self) -> None:
         database = self.database
         self.sender = CreateSender(self.client, self.clock, self.callback_key)
+        self.expectations = Expectations(database, self.pool, self.prior)
+        self.places = PlaceChooser(
+            database=database, pool=self.pool, clock=self.clock, recent=self.recent, expectations=self.expectations
+        )
         self.reservations = Together(partial(several_creates.reserve_all, database), partial(creates.reserve, database))
         self.touches = Together(partial(several_creates.touch_all, database), partial(creates.touch, database))
         self.confirmations = Together(partial(several_creates.confirm_all, database), partial(creates.confirm, database))
@@ -96,7 +100,7 @@ class MeetingPlacer:
     @property
     def callers(self) -> int:
         """Creates that wait for the database together with others, beside those that `Database.callers` counts."""
-        return self.reservations.callers + self.touches.callers + self.confirmations.callers
+        return self.expectations.callers + self.reservations.callers + self.touches.callers + self.confirmations.callers
 
     async def create(self, create: Create) -> Answer:
         """The answer of the server that has the meeting, or took it now.
@@ -164,7 +168,7 @@ class MeetingPlacer:
             try:
                 stays = await self._leave_gone_server(create, attempt, avoid)
             except MeetingTaken:
-                await self._refresh(attempt.meeting.server_id)
+                await self.places.refresh(attempt.meeting.server_id)
                 continue
             if stays is attempt:
                 self.recent.note(attempt, began)
@@ -180,7 +184,7 @@ class MeetingPlacer:
         )
         said = Said(parameters=parameters, callbacks=self._callbacks(create.key, create.parameters))
         began = self.clock.monotonic()
-        attempt = await self._place(create, avoid, partial(self._take_place, create, said))
+        attempt = await self.places.place(create, avoid, partial(self._take_place, create, said))
         self.seconds.observe(self.clock.monotonic() - began)
         self.news.add(create.key)
         return attempt
@@ -215,7 +219,8 @@ class MeetingPlacer:
         is_gone = told and attempt.quiet_for > self.response_timeout + GRACE + unwritten_for(attempt.meeting)
         if is_gone or (told is None and server.health is Health.DEAD):
             move = partial(creates.move_gone, attempt=attempt, said=Said(), told=bool(is_gone))
-            moved = await self._place(create, {*avoid, server.id}, move)
+            left = Move(server.id, Cause.GONE if is_gone else Cause.DEAD)
+            moved = await self.places.place(create, {*avoid, server.id}, move, left)
             log.info("meeting_reassigned", meeting=create.key.meeting_id, left=server.id, server=moved.meeting.server_id)
             return replace(moved, is_anew=True)
         if server.admin_state is AdminState.DISABLED:
@@ -268,7 +273,8 @@ class MeetingPlacer:
         try:
             sent = said_again(create.parameters, attempt.parameters)
             said = Said(parameters=attempt.parameters, callbacks=self._callbacks(create.key, sent))
-            return await self._place(create, refused, partial(creates.move_refused, attempt=attempt, said=said))
+            move = partial(creates.move_refused, attempt=attempt, said=said)
+            return await self.places.place(create, refused, move, Move(attempt.meeting.server_id, Cause.REFUSED))
         except MeetingTaken:
             await self._withdraw(attempt)
         except NoServerAvailable:
@@ -279,41 +285,6 @@ class MeetingPlacer:
             await self._withdraw(current)
             raise CreateFailed
         return current
-
-    async def _place(self, create: Create, avoid: set[ServerId], place: Place) -> Attempt:
-        """Chooses a server and lets `place` write it; chooses again when the choice is out of date by then."""
-        request = PlacementRequest(tags=create.tags, users=self.expected_users, regions=create.regions)
-        for rounds_left in reversed(range(PLACEMENT_ROUNDS)):
-            choice = self.pool.choose(request, avoid=avoid)
-            try:
-                return await self._try_place(choice, place, choice.ceiling if rounds_left else choice.limit)
-            except Unplaced:
-                await self._refresh(choice.server.id)
-        raise NoServerAvailable
-
-    async def _try_place(self, choice: Choice, place: Place, ceiling: float) -> Attempt:
-        server = choice.server
-        promised, began = self.expected_users * server.load_multiplier, self.clock.monotonic()
-        self.pool.promise(server.id, promised)
-        try:
-            wanted = Reservation(server_id=server.id, ceiling=ceiling, expected=self.expected_users)
-            attempt = await place(self.database, wanted)
-        finally:
-            self.pool.promise(server.id, -promised)
-        if attempt.server_load is not None:
-            self.pool.set_load(server.id, attempt.server_load)
-        self.pool.put_meeting(attempt.meeting, host_id_of(attempt.meeting.key))
-        self.recent.note(attempt, began)
-        return attempt
-
-    async def _refresh(self, server_id: ServerId) -> None:
-        async with self.database.transaction() as connection:
-            status = await server_status(connection, server_id)
-        if status is None:
-            self.pool.drop_server(server_id)
-            return
-        load, health, admin_state = status
-        self.pool.set_status(server_id, load=load, health=health, admin_state=admin_state)
 
     async def _settle(self, attempt: Attempt, sent: Parameters, answer: Answer) -> Answer:
         """Writes what the server said. A refusal drops the reservation, unless another create of it is under way."""

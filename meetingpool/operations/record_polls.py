@@ -6,6 +6,7 @@ and the meeting is not in it.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from math import inf
 
 from meetingpool.clock import Clock
 from meetingpool.database import polls
@@ -13,10 +14,12 @@ from meetingpool.database.engine import Connection
 from meetingpool.database.polls import LockedServer, Reported, ServerStatus
 from meetingpool.domain.alerts import AlertRules
 from meetingpool.domain.health import Thresholds, after_failure, after_success
-from meetingpool.domain.load import Expectation, server_load
+from meetingpool.domain.load import Expectation, Weights, meeting_load
 from meetingpool.domain.meetings import MeetingKey, ReportedMeeting
 from meetingpool.domain.room_sizes import room_sizes
+from meetingpool.domain.rooms import FILLS_WITHIN
 from meetingpool.domain.servers import AdminState, Health, ServerId
+from meetingpool.domain.slow_start import SLOW_START, handicap
 from meetingpool.operations.alerts import check_pool
 
 # Creates of a live meeting within this many seconds of one that was written down need not be written down again: whoever forgets
@@ -51,9 +54,10 @@ class PollRules:
     """The settings that decide what a poll means."""
 
     thresholds: Thresholds
-    expectation: Expectation
+    prior: Expectation
     response_timeout: float
     alerts: AlertRules = field(default_factory=AlertRules)
+    weights: Weights = field(default_factory=Weights)
 
     @property
     def quiet_for(self) -> float:
@@ -95,8 +99,13 @@ async def record_polls(
             reported.add(server.id, poll.meetings)
             elapsed[server.id] = clock.monotonic() - poll.began
     meetings = await polls.record_meetings(connection, elapsed, reported, quiet_for=rules.quiet_for, touch_lasts=TOUCH_LASTS)
-    reserved = _by_server(meetings.reserved)
-    statuses = [_status(server, batch[server.id], reserved.get(server.id, []), rules, panic=panic) for server in locked]
+    reserved = _by_server(meetings.reserved, rules.prior)
+    expected = await polls.expected_on(connection, list(elapsed), rules.prior, younger_than=FILLS_WITHIN[1])
+    statuses = [
+        _status(server, batch[server.id], reserved.get(server.id, []), expected.get(server.id, {}), rules, panic=panic)
+        for server in locked
+    ]
+    statuses = await _starting_slowly(connection, locked, statuses)
     await polls.write_statuses(connection, statuses)
     changes = [change for pair in zip(locked, statuses, strict=True) if (change := _change(*pair))]
     if changes:
@@ -108,31 +117,51 @@ async def record_polls(
     )
 
 
-def _by_server(reserved: Sequence[tuple[ServerId, float, float]]) -> dict[ServerId, list[tuple[float, float]]]:
-    grouped: dict[ServerId, list[tuple[float, float]]] = {}
-    for server_id, expected, age in reserved:
-        grouped.setdefault(server_id, []).append((expected, age))
+async def _starting_slowly(
+    connection: Connection, locked: Sequence[LockedServer], statuses: Sequence[ServerStatus]
+) -> list[ServerStatus]:
+    """The statuses with the handicaps of servers that came online lately, which are told before the statuses are."""
+    ages = {server.id: _online_for(server, status) for server, status in zip(locked, statuses, strict=True)}
+    usual = await polls.usual_load(connection, SLOW_START) if min(ages.values(), default=inf) < SLOW_START else None
+    handicaps: dict[ServerId, float] = {}
+    for server, status in zip(locked, statuses, strict=True):
+        if status.load is not None:
+            now = 0.0 if usual is None else handicap(status.load, usual * server.load_multiplier, ages[server.id])
+            if now != server.handicap:
+                handicaps[server.id] = now
+    await polls.tell_handicaps(connection, handicaps)
+    return [replace(status, handicap=handicaps.get(status.id)) for status in statuses]
+
+
+def _online_for(server: LockedServer, status: ServerStatus) -> float:
+    comes = status.record.health is Health.ONLINE and server.record.health in (Health.OFFLINE, Health.DEAD)
+    return 0.0 if comes else server.online_for
+
+
+def _by_server(reserved: Sequence[tuple[ServerId, float, float, float]], prior: Expectation) -> dict[ServerId, list[float]]:
+    """What is expected by now of meetings that are only reserved, by their servers."""
+    grouped: dict[ServerId, list[float]] = {}
+    for server_id, users, holds_for, age in reserved:
+        grouped.setdefault(server_id, []).append(replace(prior, users=users, holds_for=holds_for).at_age(age))
     return grouped
 
 
 def _status(
     server: LockedServer,
     poll: Poll,
-    reserved: Sequence[tuple[float, float]],
+    reserved: Sequence[float],
+    expected: Mapping[str, Expectation],
     rules: PollRules,
     *,
     panic: bool,
 ) -> ServerStatus:
     if poll.meetings is None:
         return _failed_status(server, poll, rules, panic=panic)
-    # Breakout rooms hold people of their parent, who counts them already.
-    sizes = [(m.users, age) for m, age in zip(poll.meetings, poll.ages, strict=True) if not m.is_breakout]
-    reserved_load = sum(replace(rules.expectation, users=expected).at_age(age) for expected, age in reserved)
     status = ServerStatus(
         id=server.id,
         admin_state=server.admin_state,
         record=after_success(server.record, rules.thresholds),
-        load=server_load(sizes, rules.expectation, server.load_multiplier) + reserved_load * server.load_multiplier,
+        load=(_load(poll, expected, rules) + sum(reserved)) * server.load_multiplier,
         meetings=len(poll.meetings),
         users=sum(meeting.users for meeting in poll.meetings),
         largest_meeting=max((meeting.users for meeting in poll.meetings), default=0),
@@ -144,6 +173,17 @@ def _status(
     return _retired_when_empty(server, status, empty=not poll.meetings and not reserved)
 
 
+def _load(poll: Poll, expected: Mapping[str, Expectation], rules: PollRules) -> float:
+    """What a server with a load multiplier of 1 carries. Of meetings that are not ours nothing is known but the prior."""
+    # Breakout rooms hold people of their parent, who counts them already.
+    return sum(
+        meeting_load(meeting.users, age, expected.get(meeting.meeting_id, rules.prior))
+        + rules.weights.streams(meeting.voices, meeting.videos)
+        for meeting, age in zip(poll.meetings or (), poll.ages, strict=True)
+        if not meeting.is_breakout
+    )
+
+
 def _failed_status(server: LockedServer, poll: Poll, rules: PollRules, *, panic: bool) -> ServerStatus:
     record = after_failure(server.record, rules.thresholds, panic=panic)
     return ServerStatus(id=server.id, admin_state=server.admin_state, record=record, error=poll.error)
@@ -151,7 +191,8 @@ def _failed_status(server: LockedServer, poll: Poll, rules: PollRules, *, panic:
 
 def _retired_when_empty(server: LockedServer, status: ServerStatus, *, empty: bool) -> ServerStatus:
     empty_polls = server.empty_polls + 1 if empty else 0
-    retire = server.admin_state is AdminState.CORDONED and empty_polls >= EMPTY_POLLS_TO_RETIRE
+    is_leaving = server.admin_state is AdminState.CORDONED and not server.is_newcomer
+    retire = is_leaving and empty_polls >= EMPTY_POLLS_TO_RETIRE
     admin_state = AdminState.DISABLED if retire else server.admin_state
     return replace(status, empty_polls=empty_polls, admin_state=admin_state)
 

@@ -19,8 +19,10 @@ from meetingpool.domain.announcements import AnnouncementState
 from meetingpool.domain.audit import ActorKind, AuditEntry
 from meetingpool.domain.meetings import DEFAULT_TENANT, Meeting, MeetingState
 from meetingpool.domain.parameters import Operator
+from meetingpool.domain.past_meetings import PastMeeting
+from meetingpool.domain.registrations import RegistrationRules
 from meetingpool.domain.rule_notation import written
-from meetingpool.domain.servers import AdminState, Health, Server
+from meetingpool.domain.servers import AdminState, Health, Server, Standing
 from meetingpool.domain.tenants import LrsAccess, Tenant
 
 # With its time zone.
@@ -28,7 +30,11 @@ Moment = Annotated[datetime, Meta(tz=True)]
 
 
 class ServerRecord(TypedDict):
-    """A server. `admin_state` is what the administrator wants, `health` what polling saw; `load` in users and the multiplier."""
+    """A server. `admin_state` is what the administrator wants, `health` what polling saw; `load` in users and the multiplier.
+
+    Limits are the server's own; null where the settings decide, or nothing limits it. `registered_by`: the token with which it
+    registered itself; null: an administrator added it.
+    """
 
     id: str
     url: str
@@ -44,6 +50,13 @@ class ServerRecord(TypedDict):
     videos: int
     bbb_version: str | None
     last_poll: Moment | None
+    max_meetings: int | None
+    max_users: int | None
+    soft_meetings: int | None
+    soft_users: int | None
+    registered_by: str | None
+    registration: Standing | None
+    registered_until: Moment | None
     secret: NotRequired[str]
 
 
@@ -58,6 +71,17 @@ class MeetingRecord(TypedDict):
     created_at: Moment | None
 
 
+class PastMeetingRecord(TypedDict):
+    """A meeting that is over. `peak_people`: the most at the end of a minute."""
+
+    id: str
+    tenant: str
+    server: str
+    began_at: Moment
+    ended_at: Moment
+    peak_people: int
+
+
 class TenantRecord(TypedDict):
     """A tenant; null where the settings decide, or nothing limits it. `meetings` and `rules`: how many it has."""
 
@@ -69,6 +93,7 @@ class TenantRecord(TypedDict):
     max_meetings: int | None
     max_users: int | None
     callback_hosts: list[str] | None
+    region: str | None
     lrs_endpoint: str | None
     meetings: int
     rules: int
@@ -112,6 +137,17 @@ class CallbackRecord(TypedDict):
     url: NotRequired[str]
 
 
+class RulesRecord(TypedDict):
+    """What a token of the role server may register. `tags`, `region`, `load_multiplier`: null where servers say so themselves."""
+
+    enters: AdminState
+    hosts: list[str]
+    tags: list[str] | None
+    region: str | None
+    load_multiplier: float | None
+    replaces: list[str]
+
+
 class TokenRecord(TypedDict):
     """A token of the management API, which itself is shown when it is made, and never again."""
 
@@ -124,6 +160,7 @@ class TokenRecord(TypedDict):
     expires_at: Moment | None
     last_used_at: Moment | None
     revoked_at: Moment | None
+    registers: RulesRecord | None
 
 
 class AuditRecord(TypedDict):
@@ -169,6 +206,13 @@ def server_record(server: Server, *, show_secret: bool = False) -> ServerRecord:
         videos=server.videos,
         bbb_version=server.bbb_version,
         last_poll=server.last_poll,
+        max_meetings=server.max_meetings,
+        max_users=server.max_users,
+        soft_meetings=server.soft_meetings,
+        soft_users=server.soft_users,
+        registered_by=server.registration.token if server.registration else None,
+        registration=server.registration.standing if server.registration else None,
+        registered_until=server.registration.until if server.registration else None,
     )
     if show_secret:
         record["secret"] = server.secret
@@ -187,6 +231,17 @@ def meeting_record(meeting: Meeting, tenants: Mapping[str, str]) -> MeetingRecor
     )
 
 
+def past_meeting_record(meeting: PastMeeting, tenants: Mapping[str, str]) -> PastMeetingRecord:
+    return PastMeetingRecord(
+        id=meeting.key.meeting_id,
+        tenant=tenants.get(meeting.key.tenant, meeting.key.tenant),
+        server=meeting.server_id,
+        began_at=meeting.began_at,
+        ended_at=meeting.ended_at,
+        peak_people=meeting.peak,
+    )
+
+
 def tenant_record(tenant: Tenant, meetings: int, *, show_secrets: bool = False) -> TenantRecord:
     """`meetings`: how many the tenant has."""
     record = TenantRecord(
@@ -198,6 +253,7 @@ def tenant_record(tenant: Tenant, meetings: int, *, show_secrets: bool = False) 
         max_meetings=tenant.max_meetings,
         max_users=tenant.max_users,
         callback_hosts=_listed(tenant.callback_hosts),
+        region=tenant.region,
         lrs_endpoint=tenant.lrs.endpoint if tenant.lrs else None,
         meetings=meetings,
         rules=len(tenant.rules.create) + len(tenant.rules.join),
@@ -254,6 +310,18 @@ def token_record(token: ApiToken, tenants: Mapping[str, str]) -> TokenRecord:
         expires_at=token.expires_at,
         last_used_at=token.last_used_at,
         revoked_at=token.revoked_at,
+        registers=None if token.registers is None else _rules_record(token.registers),
+    )
+
+
+def _rules_record(rules: RegistrationRules) -> RulesRecord:
+    return RulesRecord(
+        enters=rules.enters,
+        hosts=list(rules.hosts),
+        tags=_listed(rules.tags),
+        region=rules.region,
+        load_multiplier=rules.load_multiplier,
+        replaces=list(rules.replaces),
     )
 
 

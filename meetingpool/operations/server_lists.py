@@ -9,14 +9,16 @@ from typing import Any
 
 import yaml
 
+from meetingpool.domain.server_limits import LIMITS, limits_of
 from meetingpool.domain.server_sync import WantedServer
 from meetingpool.domain.servers import AdminState, Health, Server
 from meetingpool.operations.add_server import new_server
 from meetingpool.operations.change_server import InvalidServer
 
-_KEYS = ("url", "secret", "load_multiplier", "tag", "region", "enabled")
+_KEYS = ("url", "secret", "load_multiplier", "tag", "region", *LIMITS, "enabled")
 # What an export with all details holds, and nobody can wish for.
 _IGNORED = ("load", "state", "bbb_version", "online")
+_NO_LIMIT = "none"
 _ANSWERING = (Health.ONLINE, Health.SUSPECT)
 
 
@@ -55,6 +57,7 @@ def _described(server: Server, *, show_secret: bool, verbose: bool) -> dict[str,
     listed |= {"load_multiplier": server.load_multiplier, "tag": tag_of(server.tags)}
     if server.region:
         listed["region"] = server.region
+    listed |= {name: limit for name, limit in limits_of(server).items() if limit is not None}
     listed["enabled"] = server.admin_state is AdminState.ENABLED
     if verbose:
         is_online = server.health in _ANSWERING
@@ -92,6 +95,7 @@ def _wanted(server_id: str, given: Mapping[str, Any]) -> WantedServer:
     is_enabled = given.get("enabled", True)
     if not isinstance(is_enabled, bool):
         raise InvalidServer("enabled must be true or false")
+    limits = {name: _limit(given[name], name) for name in LIMITS if name in given}
     server = new_server(
         _text(given, "url", f"https://{server_id}/bigbluebutton/api"),
         _text(given, "secret"),
@@ -99,8 +103,9 @@ def _wanted(server_id: str, given: Mapping[str, Any]) -> WantedServer:
         load_multiplier=_number(given.get("load_multiplier", 1.0)),
         tags=tags_of(_text(given, "tag")),
         region=_text(given, "region"),
+        limits=limits,
     )
-    columns = ("url", "secret", "load_multiplier", "tags", *(["region"] if "region" in given else []))
+    columns = ("url", "secret", "load_multiplier", "tags", *(["region"] if "region" in given else []), *limits)
     return WantedServer(id=server.id, values={name: getattr(server, name) for name in columns}, is_enabled=is_enabled)
 
 
@@ -116,6 +121,15 @@ def _number(value: object) -> float:
         return float(value if isinstance(value, str | int | float) and not isinstance(value, bool) else "")
     except ValueError:
         raise InvalidServer("its load_multiplier must be a number greater than 0") from None
+
+
+def _limit(value: object, name: str) -> int | None:
+    """None for `none`, which takes the limit away; a list that does not name it leaves it."""
+    if value == _NO_LIMIT:
+        return None
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise InvalidServer(f"its {name} must be a whole number from 1, or {_NO_LIMIT}")
+    return value
 
 
 def _place_of(error: yaml.YAMLError) -> str:

@@ -88,6 +88,7 @@ async def kill(gateway: GatewayProcess) -> None:
 @pytest.fixture
 async def scrape(pool: RunningPool, database_url: str, tmp_path: Path) -> Scrape:
     """Of a pool in which everything has happened that metrics tell of, by a gateway with a poller beside it."""
+    await pool.change_server(pool.fleet.servers[0], region="eu")
     async with pool.database.transaction() as connection:
         await note_look(connection, tmp_path, 0)
     environment = {"MEETINGPOOL_DATABASE_URL": database_url, "MEETINGPOOL_DATA_DIR": str(tmp_path), "POLL_INTERVAL": "1"}

@@ -29,7 +29,7 @@ SETTINGS = WatchSettings(
     interval=1.0,
     connect_timeout=1.0,
     response_timeout=1.0,
-    rules=PollRules(thresholds=Thresholds(), expectation=Expectation(users=15, fades_after=3600), response_timeout=1.0),
+    rules=PollRules(thresholds=Thresholds(), prior=Expectation(users=15, fades_after=3600), response_timeout=1.0),
 )
 
 

@@ -3,11 +3,12 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meetingpool.domain.load import Expectation, age_of, meeting_load, server_load
+from meetingpool.domain.load import Expectation, Weights, age_of, meeting_load
 
 ages = st.floats(-1e9, 1e9)
 users = st.integers(0, 10_000)
-expectations = st.builds(Expectation, users=st.floats(0, 1000), fades_after=st.floats(0, 1e6))
+expectations = st.builds(Expectation, users=st.floats(0, 1000), fades_after=st.floats(0, 1e6), holds_for=st.floats(0, 1e4))
+weights = st.builds(Weights, user=st.floats(0.1, 10), voice=st.floats(0, 10), video=st.floats(0, 10))
 
 
 @given(count=users, age=ages, expectation=expectations)
@@ -24,11 +25,11 @@ def test_meeting_never_counts_more_for_being_older(count: int, one: float, other
     assert meeting_load(count, older, expectation) <= meeting_load(count, younger, expectation)
 
 
-@given(meetings=st.lists(st.tuples(users, ages), max_size=10), expectation=expectations, multiplier=st.floats(0.01, 100))
-def test_another_meeting_never_makes_a_server_lighter(
-    meetings: list[tuple[int, float]], expectation: Expectation, multiplier: float
-) -> None:
-    assert server_load(meetings[1:], expectation, multiplier) <= server_load(meetings, expectation, multiplier) * (1 + 1e-9)
+@given(voices=users, videos=users, more=users, weights=weights)
+def test_another_stream_never_makes_a_meeting_lighter(voices: int, videos: int, more: int, weights: Weights) -> None:
+    fewer = weights.streams(voices, videos)
+
+    assert 0 <= fewer <= min(weights.streams(voices + more, videos), weights.streams(voices, videos + more))
 
 
 @given(created_ms=st.one_of(st.none(), st.integers(-(10**18), 10**18)), now=st.floats(0, 1e10), longest=st.floats(0, 1e6))

@@ -1,6 +1,9 @@
 """The chosen server may have the meeting and carries least, whatever the pool looks like."""
 
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
+from math import inf
 from random import Random
 
 from hypothesis import given
@@ -9,6 +12,7 @@ from hypothesis import strategies as st
 from meetingpool.domain.placement import Choice, NoServerAvailable, NoServerWithTag, PlacementRequest, TagRequest, choose_server
 from meetingpool.domain.pool import Pool
 from meetingpool.domain.ranking import Ranking
+from meetingpool.domain.server_limits import LIMITS, Limits
 from meetingpool.domain.servers import AdminState, Health, Server, ServerId
 
 TAGS = ["gpu", "eu", "exam"]
@@ -144,3 +148,62 @@ def test_promised_meetings_never_differ_by_more_than_one_between_equal_servers(m
     loads = [pool.load_of(server) for server in pool.servers.values()]
     assert max(loads) - min(loads) <= 15
     assert sum(loads) == meetings * 15
+
+
+@given(
+    carried=st.integers(0, 1000 // 16),
+    wrong=st.lists(st.sampled_from([0.5, 1.5]), min_size=3, max_size=3),
+    seed=st.integers(0, 99),
+)
+def test_burst_is_spread_although_what_is_known_of_a_fifth_of_the_servers_is_wrong_by_half(
+    carried: int, wrong: list[float], seed: int
+) -> None:
+    """A thousand meetings on sixteen equal servers, which carry at most as much as is to come."""
+    factors = wrong + [1.0] * 13
+    pool = Pool(Random(seed))
+    pool.replace_servers(replace(open_server(number), load=15.0 * carried * factor) for number, factor in enumerate(factors))
+    meetings = Counter(dict.fromkeys(pool.servers, carried))
+    for _ in range(1000):
+        server_id = pool.choose(PlacementRequest(users=15), avoid=()).server.id
+        pool.promise(server_id, 15)
+        meetings[server_id] += 1
+
+    assert max(meetings.values()) / (meetings.total() / 16) <= 1.3
+
+
+limits = st.none() | st.integers(1, 60)
+
+
+@given(
+    servers=pools(),
+    given_limits=st.lists(st.tuples(limits, limits, limits, limits), min_size=8, max_size=8),
+    meetings=st.lists(st.integers(0, 40), min_size=8, max_size=8),
+    users=st.floats(0, 40),
+)
+def test_hard_limits_always_hold_and_soft_ones_while_others_have_room(
+    servers: list[Server],
+    given_limits: list[tuple[int | None, int | None, int | None, int | None]],
+    meetings: list[int],
+    users: float,
+) -> None:
+    limited = [
+        Limits(**dict(zip(LIMITS, of_server, strict=True))).fill_in(server)
+        for server, of_server in zip(servers, given_limits, strict=False)
+    ]
+    carried = {server.id: number for server, number in zip(limited, meetings, strict=False)}
+
+    def is_within(server: Server, kind: str) -> bool:
+        most_meetings, most_users = getattr(server, f"{kind}_meetings"), getattr(server, f"{kind}_users")
+        people = server.load / server.load_multiplier + users
+        return carried[server.id] + 1 <= (most_meetings or inf) and people <= (most_users or inf)
+
+    ranking = [*ranked(limited, Random(1))]
+    candidates = [server for server, _ in ranking if not server.tags and is_within(server, "max")]
+
+    choice = chosen_or_refused(lambda: choose_server(ranking, PlacementRequest(users=users), meetings=carried))
+
+    if isinstance(choice, NoServerAvailable):
+        assert candidates == []
+    else:
+        assert choice.server in candidates
+        assert is_within(choice.server, "soft") or not any(is_within(server, "soft") for server in candidates)

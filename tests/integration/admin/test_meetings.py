@@ -1,10 +1,13 @@
 """`meetingpool meetings …`"""
 
 import json
+from datetime import UTC, datetime, timedelta
 
+from meetingpool.database.engine import Database
 from simulator.faults import Faults
 from simulator.fleet import Fleet
 from tests.integration.admin.conftest import CommandLine, Listed, Placed
+from tests.tenants import add_tenants
 
 
 async def test_list_has_the_meetings_of_a_server_or_a_tenant(meetingpool: CommandLine, listed: Listed, placed: Placed) -> None:
@@ -93,3 +96,42 @@ async def test_meeting_that_its_server_does_not_end_is_named(
     assert told.stdout == "Meeting seminar is ended\n"
     assert told.stderr.startswith("Meeting lecture is not ended: Server a did not answer: ")
     assert [meeting["state"] for meeting in await listed("meetings", "list")] == ["live", "ending"]
+
+
+async def test_history_has_the_meetings_that_ended_last(
+    meetingpool: CommandLine, listed: Listed, placed: Placed, pool: Fleet, database: Database
+) -> None:
+    told = await meetingpool("meetings", "history")
+    assert told.stdout == "No meeting is over yet\n"
+    await add_tenants(database, "school")
+    for tenant, name, days in (("default", "lecture", 3), ("default", "seminar", 2), ("id-of-school", "lecture", 1)):
+        began = datetime.now(UTC) - timedelta(days=days)
+        await database.statement(
+            "INSERT INTO past_meetings (tenant, meeting_id, server_id, began_at, ended_at, curve) "
+            "VALUES ($1, $2, 'a', $3::timestamptz, $3 + interval '1 h', '{1, 7, NULL, 4}')",
+            *(tenant, name, began),
+        )
+
+    everything = await listed("meetings", "history")
+    assert list(everything[0]) == ["id", "tenant", "server", "began_at", "ended_at", "peak_people"]
+    assert [(meeting["id"], meeting["tenant"], meeting["peak_people"]) for meeting in everything] == [
+        ("lecture", "school", 7),
+        ("seminar", "default", 7),
+        ("lecture", "default", 7),
+    ]
+    assert [meeting["tenant"] for meeting in await listed("meetings", "history", "--room", "lecture")] == ["school", "default"]
+    assert [meeting["id"] for meeting in await listed("meetings", "history", "--tenant", "school")] == ["lecture"]
+    assert [meeting["id"] for meeting in await listed("meetings", "history", "--limit", "2")] == ["lecture", "seminar"]
+    assert "PEAK PEOPLE" in (await meetingpool("meetings", "history")).stdout
+    told = await meetingpool("meetings", "history", "--room", "seminar", "--tenant", "school")
+    assert told.stdout == "No such meeting is over yet\n"
+
+
+async def test_a_meeting_that_is_over_is_in_the_history(
+    meetingpool: CommandLine, listed: Listed, placed: Placed, pool: Fleet
+) -> None:
+    await placed("lecture", "a", people=2)
+    await meetingpool("poll", "once")
+    await meetingpool("servers", "panic", "a", "--yes")
+    (over,) = await listed("meetings", "history")
+    assert (over["id"], over["server"], over["peak_people"]) == ("lecture", "a", 2)

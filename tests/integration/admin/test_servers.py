@@ -6,16 +6,22 @@ from pathlib import Path
 
 import pytest
 
+from meetingpool.database.api_tokens import list_tokens
 from meetingpool.database.engine import Database
 from meetingpool.database.servers import update_server
 from meetingpool.domain.servers import ServerId
+from meetingpool.operations.changes import changing
+from meetingpool.operations.register_server import register_server
 from simulator.faults import Faults
 from simulator.fleet import Fleet
+from tests.actors import SOMEBODY
 from tests.integration.admin.conftest import CommandLine, Listed, Placed
 
 FIELDS = [
     *("id", "url", "admin_state", "health", "load", "load_multiplier", "tags", "region"),
     *("meetings", "users", "largest_meeting", "videos", "bbb_version", "last_poll"),
+    *("max_meetings", "max_users", "soft_meetings", "soft_users"),
+    *("registered_by", "registration", "registered_until"),
 ]
 
 
@@ -119,6 +125,39 @@ async def test_set_changes_what_is_named_and_nothing_else(meetingpool: CommandLi
     assert (server["secret"], server["load_multiplier"], server["tags"], server["region"]) == ("new", 0.5, [], "north")
     await meetingpool("servers", "set", "a", "--region", "")
     assert (await listed("servers", "list"))[0]["region"] is None
+
+
+async def test_limits_are_set_shown_and_taken_away(meetingpool: CommandLine, listed: Listed) -> None:
+    limits = ("--max-users", "200", "--soft-users", "150", "--max-meetings", "40")
+    await meetingpool("servers", "add", "https://a.example", "--secret", "s", "--id", "a", *limits)
+    [server] = await listed("servers", "list")
+    assert [server[name] for name in ("max_meetings", "max_users", "soft_meetings", "soft_users")] == [40, 200, None, 150]
+    assert "-/40 meetings, 150/200 users" in (await meetingpool("servers", "list")).stdout
+
+    told = await meetingpool("servers", "set", "a", "--no-max-meetings", "--soft-users", "120")
+
+    assert told.stdout == "Server a: soft_users 150 -> 120, max_meetings 40 -> none\n"
+    [server] = await listed("servers", "list")
+    assert [server[name] for name in ("max_meetings", "max_users", "soft_meetings", "soft_users")] == [None, 200, None, 120]
+
+
+async def test_limits_that_cannot_be_are_refused(meetingpool: CommandLine, listed: Listed) -> None:
+    limits = ("--max-users", "200", "--soft-users", "150")
+    await meetingpool("servers", "add", "https://a.example", "--secret", "s", "--id", "a", *limits)
+    above = await meetingpool("servers", "set", "a", "--max-users", "149", exit_code=1)
+    new = ("servers", "add", "https://b.example", "--secret", "s", "--max-meetings", "1", "--soft-meetings", "2")
+    added = await meetingpool(*new, exit_code=1)
+    both = await meetingpool("servers", "set", "a", "--max-users", "1", "--no-max-users", exit_code=2)
+    none = await meetingpool("servers", "set", "a", "--max-users", "0", exit_code=2)
+    huge = await meetingpool("servers", "set", "a", "--max-users", "99999999999", exit_code=1)
+
+    assert above.stderr == "Server a is not changed: soft_users must not be above max_users: 150 is more than 149\n"
+    assert added.stderr == "soft_meetings must not be above max_meetings: 2 is more than 1\n"
+    assert "give either --max-users or --no-max-users" in both.stderr
+    assert "--max-users" in none.stderr
+    assert huge.stderr.startswith("max_users must be a whole number from 1")
+    [server] = await listed("servers", "list")
+    assert (server["max_users"], server["soft_users"]) == (200, 150)
 
 
 @pytest.mark.parametrize("command", ["enable", "cordon", "disable", "panic", "remove", "set"])
@@ -267,3 +306,17 @@ async def test_panic_forgets_the_meetings_of_a_server_that_does_not_answer_and_n
     assert told.stderr.startswith("Meeting lecture may run on: Server a did not answer: no connection: ")
     assert await listed("meetings", "list") == []
     assert (await listed("servers", "list"))[0]["admin_state"] == "disabled"
+
+
+async def test_a_server_that_registered_itself_is_listed_with_its_token(
+    database: Database, meetingpool: CommandLine, listed: Listed
+) -> None:
+    await meetingpool("tokens", "create", "hosts", "--role", "server", "--enters", "enabled")
+    async with changing(database, SOMEBODY) as change:
+        (token,) = await list_tokens(change.connection)
+        given = {"url": "https://bbb1.example.org", "secret": "s"}
+        await register_server(change, token, "one", given, lasts=300.0)
+    [server] = await listed("servers", "list")
+    assert (server["registered_by"], server["registration"], server["admin_state"]) == ("hosts", "held", "enabled")
+    assert server["registered_until"] is not None
+    assert "hosts, held until" in (await meetingpool("servers", "list")).stdout

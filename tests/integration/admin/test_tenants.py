@@ -20,7 +20,7 @@ from tests.integration.admin.conftest import CommandLine, Listed, Placed
 
 FIELDS = [
     *("id", "name", "secret_count", "checksum_algorithms", "server_tags", "max_meetings", "max_users", "callback_hosts"),
-    *("lrs_endpoint", "meetings", "rules"),
+    *("region", "lrs_endpoint", "meetings", "rules"),
 ]
 OFF = "MULTITENANCY_ENABLED is off: tenants count when it is true and the gateways are started anew\n"
 LRS = ["--lrs-endpoint", "https://lrs.example.org/xapi"]
@@ -42,7 +42,7 @@ async def test_added_tenant_is_listed_with_everything_it_was_given(meetingpool: 
     told = await meetingpool(
         *("tenants", "add", "Acme", "--id", "one", "--secret", "s", "--tag", "gpu", "--tag", "big", "--max-meetings", "0"),
         *("--max-users", "500", "--callback-host", "LMS.example.org", "--callback-host", "*.Example.com"),
-        *("--checksum-algorithm", "sha512", "--checksum-algorithm", "sha256"),
+        *("--checksum-algorithm", "sha512", "--checksum-algorithm", "sha256", "--region", "eu"),
     )
 
     assert told.stdout == "Tenant acme is added: id one\n"
@@ -57,6 +57,7 @@ async def test_added_tenant_is_listed_with_everything_it_was_given(meetingpool: 
         "max_meetings": 0,
         "max_users": 500,
         "callback_hosts": ["*.example.com", "lms.example.org"],
+        "region": "eu",
         "lrs_endpoint": None,
         "meetings": 0,
         "rules": 0,
@@ -69,7 +70,7 @@ async def test_tenant_that_was_given_little_follows_the_settings(meetingpool: Co
     [tenant] = await listed("tenants", "list")
     assert len(tenant["id"]) == 36
     assert {name for name, value in tenant.items() if value is None} == {
-        *("checksum_algorithms", "server_tags", "max_meetings", "max_users", "callback_hosts", "lrs_endpoint"),
+        *("checksum_algorithms", "server_tags", "max_meetings", "max_users", "callback_hosts", "region", "lrs_endpoint"),
     }
 
 
@@ -132,20 +133,21 @@ async def test_set_changes_what_is_named_and_nothing_else(meetingpool: CommandLi
 
     told = await meetingpool(
         *("tenants", "set", "id-of-acme", "--name", "Beta", "--no-tags", "--max-meetings", "2", "--callback-host", "a.example"),
-        *("--checksum-algorithm", "sha1"),
+        *("--checksum-algorithm", "sha1", "--region", "north"),
     )
 
     assert told.stdout == (
         "Tenant acme: name acme -> beta, checksum_algorithms none -> sha1, max_meetings none -> 2, "
-        "callback_hosts none -> a.example, server_tags gpu -> none\n"
+        "callback_hosts none -> a.example, region none -> north, server_tags gpu -> none\n"
     )
     [tenant] = await listed("tenants", "list")
     assert (tenant["id"], tenant["name"], tenant["server_tags"], tenant["max_users"]) == ("id-of-acme", "beta", None, 9)
     await meetingpool(
-        *("tenants", "set", "beta", "--no-max-meetings", "--no-max-users", "--no-callback-hosts", "--no-checksum-algorithms")
+        *("tenants", "set", "beta", "--no-max-meetings", "--no-max-users", "--no-callback-hosts"),
+        *("--no-checksum-algorithms", "--no-region"),
     )
     [tenant] = await listed("tenants", "list")
-    assert [tenant[name] for name in FIELDS[3:9]] == [None] * 6
+    assert [tenant[name] for name in FIELDS[3:10]] == [None] * 7
 
 
 async def test_secrets_are_added_replaced_and_removed(meetingpool: CommandLine, acme: None, tmp_path: Path) -> None:

@@ -9,13 +9,15 @@ from admin import completion
 from meetingpool.database.audit import find_audit, purge_audit
 from meetingpool.database.engine import Database
 from meetingpool.domain.access import Role
+from meetingpool.domain.registrations import RegistrationRules
+from meetingpool.domain.servers import AdminState
 from meetingpool.operations.api_tokens import create_passing_token, token_of
 from meetingpool.operations.changes import changing
 from tests.actors import SOMEBODY
 from tests.integration.admin.conftest import CommandLine, Listed
 from tests.tenants import add_tenants
 
-NAMES = ["id", "name", "role", "tenant", "created_at", "created_by", "expires_at", "last_used_at", "revoked_at"]
+NAMES = ["id", "name", "role", "tenant", "created_at", "created_by", "expires_at", "last_used_at", "revoked_at", "registers"]
 
 
 async def test_a_token_is_printed_once_and_counts_until_it_is_revoked(
@@ -46,6 +48,32 @@ async def test_programs_get_the_token_in_its_record(database: Database, meetingp
     assert token.tenant == "id-of-school"
 
 
+async def test_a_token_says_which_servers_may_register_and_how_they_come(
+    database: Database, meetingpool: CommandLine, listed: Listed
+) -> None:
+    await meetingpool("tokens", "create", "plain", "--role", "server")
+    places = ("--hosts", "*.Example.org", "--hosts", "10.20.0.0/16")
+    given = ("--tag", "b", "--tag", "a", "--region", "eu", "--load-multiplier", "2", "--replaces", "plain")
+    told = await meetingpool("tokens", "create", "hosts", "--role", "server", "--enters", "enabled", *places, *given)
+    token = await token_of(database, told.stdout.splitlines()[-1])
+    assert token is not None
+    assert token.registers == RegistrationRules(
+        enters=AdminState.ENABLED,
+        hosts=("*.example.org", "10.20.0.0/16"),
+        tags=("a", "b"),
+        region="eu",
+        load_multiplier=2.0,
+        replaces=("plain",),
+    )
+    shown = {each["name"]: each["registers"] for each in await listed("tokens", "list")}
+    assert (shown["plain"]["enters"], shown["plain"]["hosts"], shown["plain"]["tags"]) == ("cordoned", [], None)
+    assert shown["hosts"]["hosts"] == ["*.example.org", "10.20.0.0/16"]
+    async with database.transaction() as connection:
+        entry = (await find_audit(connection))[0]
+    assert entry.after is not None
+    assert entry.after["registers"]["enters"] == "enabled"
+
+
 async def test_a_dry_run_makes_and_revokes_nothing(database: Database, meetingpool: CommandLine, listed: Listed) -> None:
     told = await meetingpool("tokens", "create", "one", "--role", "admin", "--dry-run")
     assert "mp_" not in told.stdout
@@ -64,6 +92,12 @@ async def test_a_dry_run_makes_and_revokes_nothing(database: Database, meetingpo
         (("create", "n", "--role", "admin", "--tenant", "school"), "no other may have one"),
         (("create", "n", "--role", "admin", "--expires-in", "soon"), "like 90d, 12h or 30m"),
         (("create", "\n", "--role", "admin"), "needs a name"),
+        (("create", "n", "--role", "admin", "--enters", "enabled"), "Only a token of the role server registers servers"),
+        (("create", "n", "--role", "server", "--hosts", "*"), "is not a host name like"),
+        (("create", "n", "--role", "server", "--hosts", "10.0.0.1/8"), "is not a network like"),
+        (("create", "n", "--role", "server", "--tag", "a b"), "A tag must be a word"),
+        (("create", "n", "--role", "server", "--load-multiplier", "0"), "greater than 0"),
+        (("create", "n", "--role", "server", "--replaces", "nobody"), "There is no token nobody of the role server"),
         (("revoke", "nobody"), "`meetingpool tokens list` shows them all"),
     ],
 )

@@ -67,7 +67,7 @@ async def test_a_session_is_for_this_host_and_for_no_script(managed: ManagedPool
     assert cookie.endswith("; Path=/; Max-Age=43200; HttpOnly; SameSite=Strict; Secure")
 
 
-@pytest.mark.parametrize("caller", ["expired", "revoked"])
+@pytest.mark.parametrize("caller", ["expired", "revoked", "server"])
 async def test_tokens_that_do_not_count_open_nothing(managed: ManagedPool, caller: str, logged: list[Event]) -> None:
     somebody = stranger(managed)
     answer = await somebody.sign_in(managed.tokens[caller])

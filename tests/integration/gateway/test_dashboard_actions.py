@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from meetingpool.domain.server_limits import LIMITS
 from tests.dashboard import Visitor, read_page, visitor
 from tests.management import DELETED, RECORDINGS, ManagedPool, managed_pool
 
@@ -52,6 +53,34 @@ async def test_a_server_is_added_polled_changed_and_removed(managed: ManagedPool
     seen = await managed.done("GET", "/servers/new")
     assert (seen["load_multiplier"], seen["tags"], seen["region"], seen["admin_state"]) == (2.5, [], "eu", "enabled")
     assert "Server new answers" in await admin.said(await admin.post("/servers/new/poll"))
+
+
+async def test_a_token_for_servers_is_made_and_they_are_shown(managed: ManagedPool, admin: Visitor) -> None:
+    shown = await admin.post(
+        "/tokens/create", name="hosts", role="server", enters="enabled", hosts="*.example.org, 10.0.0.0/8", days=""
+    )
+    managed.tokens["hosts"] = read_page(shown.text).xpath("//code/text()")[0]
+    await managed.done("POST", "/registrations", "hosts", json={"url": "https://b.example.org", "secret": "s", "id": "itself"})
+    assert "enabled, *.example.org, 10.0.0.0/8" in (await admin.get("/tokens")).text
+    said = (await admin.see("/servers/itself")).xpath("//dt[text()='Registered itself']/following-sibling::dd[1]")[0].text
+    assert said.startswith("with the token hosts; held until ")
+    wrong = await admin.post("/tokens/create", name="other", role="server", enters="open", hosts="", days="")
+    assert (wrong.status_code, "Choose the state in which servers come" in wrong.text) == (422, True)
+
+
+async def test_limits_of_a_server_are_shown_and_changed(managed: ManagedPool, admin: Visitor) -> None:
+    form = read_page((await admin.get("/servers/spare")).text)
+    assert [form.xpath(f"//input[@name='{name}']/@value") for name in LIMITS] == [[""]] * 4
+    await done(managed, admin, "/servers/spare/set", "servers.set", max_users="200", soft_users="150")
+    page = read_page((await admin.get("/servers/spare")).text)
+    assert page.xpath("//input[@name='max_users']/@value") == ["200"]
+    assert page.xpath("//dt[text()='People at most']/following-sibling::dd[1]")[0].text == "200"
+    # A form that does not hold them, as one that was open before there were any, takes none away.
+    await done(managed, admin, "/servers/spare/set", "servers.set", region="eu")
+    await done(managed, admin, "/servers/spare/set", "servers.set", soft_users="")
+    seen = await managed.done("GET", "/servers/spare")
+    assert (seen["max_users"], seen["soft_users"]) == (200, None)
+    assert "A limit is a whole number" in (await admin.post("/servers/spare/set", max_users="many")).text
 
 
 async def test_a_server_that_does_not_answer_is_added_disabled(managed: ManagedPool, admin: Visitor) -> None:
@@ -153,10 +182,11 @@ async def test_a_tenant_is_added_limited_ruled_and_removed(managed: ManagedPool,
         max_meetings="7",
         server_tags="big",
         algorithm="sha512",
+        region="eu",
     )
     await done(managed, admin, "/tenants/id-of-new/rules/add", "rules.set", call="create", rule="duration<30")
     tenant = await managed.done("GET", "/tenants/id-of-new")
-    assert (tenant["name"], tenant["max_meetings"], tenant["max_users"]) == ("newer", 7, None)
+    assert (tenant["name"], tenant["max_meetings"], tenant["max_users"], tenant["region"]) == ("newer", 7, None, "eu")
     assert (tenant["server_tags"], tenant["checksum_algorithms"], tenant["create_rules"]) == (
         ["big"],
         ["sha512"],

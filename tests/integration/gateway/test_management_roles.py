@@ -19,8 +19,9 @@ OF_A = RECORDINGS["a"]
 READERS = "admin operator auditor"
 CHANGERS = "admin operator"
 EXPECTED: dict[tuple[str, str], str] = {
-    ("GET", "/whoami"): f"{READERS} AB",
+    ("GET", "/whoami"): f"{READERS} server AB",
     ("GET", "/status"): READERS,
+    ("GET", "/capacity"): READERS,
     ("GET", "/servers"): READERS,
     ("POST", "/servers"): "admin",
     ("GET", "/servers/{server}"): READERS,
@@ -33,9 +34,12 @@ EXPECTED: dict[tuple[str, str], str] = {
     ("POST", "/servers/{server}/poll"): CHANGERS,
     ("GET", "/servers/{server}/samples"): READERS,
     ("GET", "/servers/{server}/secret"): "admin",
+    ("POST", "/registrations"): "server",
+    ("DELETE", "/registrations/{server}"): "server",
     ("GET", "/meetings"): f"{READERS} AB",
     ("POST", "/meetings/end"): f"{CHANGERS} A",
     ("GET", "/meetings/{meeting}"): f"{READERS} A",
+    ("GET", "/meetings/{meeting}/why"): READERS,
     ("DELETE", "/meetings/{meeting}"): f"{CHANGERS} A",
     ("GET", "/recordings"): f"{READERS} AB",
     ("POST", "/recordings/assign"): CHANGERS,
@@ -83,12 +87,15 @@ PARTS = {
     "callback": "1",
     "token": "auditor",
 }
+REGISTERED = {"url": "https://bbb.example.org", "secret": "s", "id": "registered"}
 # Where another thing is asked for: one of which that can be done.
 OTHER_PARTS: dict[tuple[str, str], dict[str, str]] = {
     ("POST", "/recordings/{recording}/restore"): {"recording": DELETED},
     ("DELETE", "/tenants/{tenant}"): {"tenant": "c"},
+    ("DELETE", "/registrations/{server}"): {"server": REGISTERED["id"]},
 }
 BODIES: dict[tuple[str, str], dict[str, Any]] = {
+    ("POST", "/registrations"): REGISTERED,
     ("POST", "/servers"): {"url": "http://127.0.0.1:10", "secret": "s"},
     ("PATCH", "/servers/{server}"): {"load_multiplier": 2.0},
     ("POST", "/meetings/end"): {"ids": ["room"], "tenant": "a"},
@@ -102,7 +109,8 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "/tokens"): {"name": "new", "role": "auditor"},
 }
 # Several tenants have a meeting of this id.
-QUERIES = {("GET", "/meetings/{meeting}"): {"tenant": "a"}, ("DELETE", "/meetings/{meeting}"): {"tenant": "a"}}
+_ONE_MEETING = (("GET", "/meetings/{meeting}"), ("GET", "/meetings/{meeting}/why"), ("DELETE", "/meetings/{meeting}"))
+QUERIES = {endpoint: {"tenant": "a"} for endpoint in _ONE_MEETING}
 STRANGERS = ["", "expired", "revoked", "secret of a", "front-end-secret", "mp_" + "x" * 43]
 
 
@@ -138,7 +146,9 @@ def asking(template_url: str, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 async def _opened(stack: AsyncExitStack, template_url: str, directory: Path) -> ManagedPool:
     url = await stack.enter_async_context(cloned_database(template_url))
-    return await stack.enter_async_context(managed_pool(url, directory, failed_checksums_per_minute=1_000_000))
+    managed = await stack.enter_async_context(managed_pool(url, directory, failed_checksums_per_minute=1_000_000))
+    await managed.done("POST", "/registrations", "server", json=REGISTERED)
+    return managed
 
 
 def expected(endpoint: tuple[str, str], caller: str) -> int:
@@ -152,7 +162,7 @@ def test_every_endpoint_is_in_the_table() -> None:
     assert {(each.method, each.path) for each in ENDPOINTS} == EXPECTED.keys() | {STREAM}
 
 
-@pytest.mark.parametrize("caller", ["admin", "operator", "auditor", "a", "b"])
+@pytest.mark.parametrize("caller", ["admin", "operator", "auditor", "server", "a", "b"])
 @pytest.mark.parametrize("endpoint", EXPECTED, ids=" ".join)
 def test_roles_may_do_what_the_table_says(asking: Asking, endpoint: tuple[str, str], caller: str) -> None:
     status, answer = asking.status(endpoint, caller)

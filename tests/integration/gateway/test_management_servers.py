@@ -2,6 +2,7 @@
 
 import pytest
 
+from meetingpool.domain.server_limits import LIMITS
 from tests.management import RECORDINGS, ManagedPool, refused
 
 # Servers
@@ -22,6 +23,23 @@ async def test_a_server_is_added_shown_changed_and_removed(managed: ManagedPool)
     assert (await managed.done("PATCH", "/servers/nine", json={"region": None}))["region"] is None
     assert (await managed.done("DELETE", "/servers/nine"))["id"] == "nine"
     assert await refused(managed, "GET", "/servers/nine") == (404, "no_such_server")
+
+
+async def test_limits_of_a_server_are_set_and_taken_away(managed: ManagedPool) -> None:
+    new = {"url": "https://bbb9.example/", "secret": "s", "id": "nine", "max_users": 200, "soft_meetings": 30}
+    added = await managed.done("POST", "/servers", json=new)
+    assert [added[name] for name in LIMITS] == [None, 200, 30, None]
+    changed = await managed.done("PATCH", "/servers/nine", "operator", json={"max_users": None, "max_meetings": 40})
+    assert [changed[name] for name in LIMITS] == [40, None, 30, None]
+    for wrong in ({"max_users": 0}, {"max_users": 2**31}, {"max_meetings": 29}, {"soft_meetings": 41}):
+        status, _ = await refused(managed, "PATCH", "/servers/nine", json=wrong)
+        assert status == 422
+    assert await managed.done("GET", "/servers/nine") == changed
+    [change, *_] = (await managed.done("GET", "/audit?subject=nine"))["items"]
+    assert (change["before"], change["after"]) == (
+        {"max_users": 200, "max_meetings": None},
+        {"max_users": None, "max_meetings": 40},
+    )
 
 
 async def test_the_answer_to_an_added_server_has_status_201(managed: ManagedPool) -> None:

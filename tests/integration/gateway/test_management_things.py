@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -129,7 +130,8 @@ async def test_a_tenant_gets_a_secret_that_is_shown_once(managed: ManagedPool) -
 
 
 async def test_a_tenant_is_changed_and_what_is_null_is_taken_away(managed: ManagedPool) -> None:
-    values = {"max_meetings": 3, "server_tags": ["x"], "callback_hosts": ["*.example.org"], "checksum_algorithms": ["sha256"]}
+    values: dict[str, Any] = {"max_meetings": 3, "server_tags": ["x"], "callback_hosts": ["*.example.org"], "region": "eu"}
+    values["checksum_algorithms"] = ["sha256"]
     lrs = {"endpoint": "https://lrs.example", "username": "u", "password": "canary of lrs"}
     changed = await managed.done("PATCH", "/tenants/a", json={**values, "lrs": lrs})
     assert {name: changed[name] for name in values} == values
@@ -137,7 +139,8 @@ async def test_a_tenant_is_changed_and_what_is_null_is_taken_away(managed: Manag
     assert "canary" not in str(changed)
     assert (await managed.done("GET", "/tenants/a/secrets"))["lrs"] == {"password": "canary of lrs"}
     changed = await managed.done("PATCH", "/tenants/a", json=dict.fromkeys([*values, "lrs"]))
-    assert [changed[name] for name in values] == [None] * 4
+    assert [changed[name] for name in values] == [None] * 5
+    assert await refused(managed, "PATCH", "/tenants/a", json={"region": "e u"}) == (422, "invalid_region")
     assert changed["lrs_endpoint"] is None
     assert "canary" not in str(await managed.audit())
 

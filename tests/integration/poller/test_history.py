@@ -111,15 +111,22 @@ async def test_the_leader_drops_what_is_old(pool: RunningPool) -> None:
         "INSERT INTO server_samples "
         "SELECT 's', now() - make_interval(days => n), 'online', 1, 1, 1 FROM generate_series(10, 18) AS n",
     )
+    await execute(
+        pool.database,
+        "INSERT INTO past_meetings (tenant, meeting_id, server_id, began_at, ended_at, curve) "
+        "SELECT tenant, 'class', 's', now(), now() - make_interval(days => n), '{0}' "
+        "FROM generate_series(55, 63) AS n, (VALUES ('default'), ('gone')) AS of(tenant)",
+    )
     async with poller(pool):
         async with asyncio.timeout(PATIENCE):
-            while await _old(pool.database) != (5, 4):
+            while await _old(pool.database) != (5, 4, 5):
                 await asyncio.sleep(0.02)
 
 
-async def _old(database: Database) -> tuple[int, int]:
+async def _old(database: Database) -> tuple[int, int, int]:
     async with database.transaction() as connection:
         return (
             await connection.fetchval("SELECT count(*) FROM usage_hours WHERE hour < now() - interval '300 days'"),
             await connection.fetchval("SELECT count(*) FROM server_samples WHERE at < now() - interval '9 days'"),
+            await connection.fetchval("SELECT count(*) FROM past_meetings"),
         )

@@ -194,7 +194,7 @@ async def test_a_server_that_flaps_is_held_down(database_url: str) -> None:
 
 async def test_a_higher_rise_threshold_wants_more_good_polls(pool: RunningPool) -> None:
     server = pool.fleet.servers[0]
-    rules = pool.rules.__class__(thresholds=Thresholds(fall=1, rise=2), expectation=pool.rules.expectation, response_timeout=2.0)
+    rules = pool.rules.__class__(thresholds=Thresholds(fall=1, rise=2), prior=pool.rules.prior, response_timeout=2.0)
     name = ServerId(server.name)
     await pool.record({name: Poll(server_id=name, began=0.0, meetings=None, error="x")}, rules)
     await pool.poll([server], rules)

@@ -66,6 +66,7 @@ def test_a_file_that_holds_no_text_is_wrong_usage(tmp_path: Path) -> None:
         (["add", "acme", "--secret", "a", "--secret", " "], "A secret must not be empty\n"),
         (["add", "acme", "--secret", "-"], "A secret must not be empty\n"),
         (["add", "acme", "--tag", "a b"], "A tag must be a word "),
+        (["add", "acme", "--region", "eu,us"], "'eu,us' cannot be a region: a region's name has up to 100 characters and no "),
         (["add", "acme", "--max-users", "2147483648"], "The limit of users must be a whole number from 0"),
         (["add", "acme", "--callback-host", "https://lms.example.org"], "Callbacks cannot go there: 'https://lms"),
         (["add", "acme", "--callback-host", "*"], "Callbacks cannot go there: '*' is not a host name"),

@@ -164,3 +164,25 @@ def test_falls_are_forgotten_after_a_quiet_hour() -> None:
 )
 def test_more_than_half_of_several_servers_failing_is_panic(outcomes: str, is_panic: bool) -> None:
     assert half_of_the_pool_fails(outcome == "+" for outcome in outcomes) is is_panic
+
+
+def test_server_that_falls_while_it_is_held_down_is_held_down_anew_and_for_longer() -> None:
+    rules = Thresholds(fall=3)
+    held = HealthRecord(health=Health.OFFLINE, successes=4, flaps=3, offline_ago=59.0)
+
+    once = after_failure(held, rules, panic=False)
+    twice = after_failure(once, rules, panic=False)
+    fallen = after_failure(twice, rules, panic=False)
+    longer = after_failure(fallen, rules, panic=False)
+
+    assert [(record.flaps, record.offline_ago) for record in (once, twice)] == [(3, 59.0)] * 2
+    assert (fallen.flaps, fallen.offline_ago) == (4, 0.0)
+    assert longer.flaps == 4
+
+
+def test_server_that_never_answered_has_not_fallen() -> None:
+    record = HealthRecord()
+    for _ in range(5):
+        record = after_failure(record, Thresholds(fall=3), panic=False)
+
+    assert (record.health, record.flaps) == (Health.OFFLINE, 0)

@@ -1,6 +1,6 @@
 import pytest
 
-from meetingpool.domain.load import Expectation, age_of, meeting_load, server_load
+from meetingpool.domain.load import Expectation, Weights, age_of, meeting_load
 
 FIFTEEN = Expectation(users=15, fades_after=900)
 NONE = Expectation(users=0, fades_after=900)
@@ -24,18 +24,34 @@ def test_meeting_counts_for_the_larger_of_what_it_is_and_will_be(users: int, age
     assert meeting_load(users, age, FIFTEEN) == pytest.approx(load)
 
 
+@pytest.mark.parametrize(("age", "users"), [(-1, 15), (0, 15), (599, 15), (600, 15), (1050, 7.5), (1500, 0), (1e9, 0)])
+def test_expectation_that_holds_fades_only_then(age: float, users: float) -> None:
+    assert Expectation(users=15, fades_after=900, holds_for=600).at_age(age) == pytest.approx(users)
+
+
+def test_expectation_that_fades_at_once_holds_all_the_same() -> None:
+    at_once = Expectation(users=15, fades_after=0, holds_for=600)
+
+    assert (at_once.at_age(599), at_once.at_age(600)) == (15, 0)
+
+
+@pytest.mark.parametrize("users", [0, 2])
+def test_without_an_expectation_only_people_count(users: int) -> None:
+    assert meeting_load(users, 0, NONE) == users
+
+
 @pytest.mark.parametrize(
-    ("meetings", "multiplier", "load"),
-    [([], 1, 0), ([(3, 900), (40, 0)], 1, 43), ([(3, 900), (40, 0)], 0.5, 21.5), ([(0, 0)], 2, 30)],
+    ("weights", "more"),
+    [
+        (Weights(), 0),
+        (Weights(voice=0.5), 5),
+        (Weights(video=2), 6),
+        (Weights(voice=0.5, video=2), 11),
+        (Weights(user=2, voice=1, video=4), 11),
+    ],
 )
-def test_server_carries_its_meetings_times_its_multiplier(
-    meetings: list[tuple[int, float]], multiplier: float, load: float
-) -> None:
-    assert server_load(meetings, FIFTEEN, multiplier) == pytest.approx(load)
-
-
-def test_without_an_expectation_only_people_count() -> None:
-    assert server_load([(0, 0), (2, 0)], NONE, 1) == 2
+def test_streams_count_as_so_many_people_more(weights: Weights, more: float) -> None:
+    assert weights.streams(voices=10, videos=3) == more
 
 
 @pytest.mark.parametrize(

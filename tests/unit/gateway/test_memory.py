@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-LARGE = ("cryptography", "httpcore", "jinja2", "rich")
+LARGE = ("cryptography", "httpcore", "jinja2", "maxminddb", "rich")
 
 
 @pytest.mark.parametrize("process", ["gateway", "poller"])

@@ -30,7 +30,6 @@ def test_nothing_needs_to_be_set() -> None:
     assert settings.data_dir == Path("var")
     assert settings.secrets == ()
     assert settings.loadbalancer_checksum_algorithm == {"sha1", "sha256", "sha384", "sha512"}
-    assert settings.expectation_fades_after == 900
 
 
 @pytest.mark.parametrize(
@@ -192,6 +191,17 @@ def test_voice_bridges_that_callers_could_not_enter_are_refused(
 ) -> None:
     with pytest.raises(SettingsError, match="VOICE_BRIDGE_LEN must not be below VOICE_BRIDGE_MIN or above VOICE_BRIDGE_MAX"):
         settings_of(monkeypatch, **environment)
+
+
+@pytest.mark.parametrize("what", ["USERS", "MEETINGS"])
+def test_soft_limit_of_servers_above_the_hard_one_is_refused(monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    soft, hard = f"MEETINGPOOL_SERVER_SOFT_{what}", f"MEETINGPOOL_SERVER_MAX_{what}"
+    with pytest.raises(SettingsError, match=f"{soft}: must not be above {hard}"):
+        settings_of(monkeypatch, **{soft: "101", hard: "100"})
+    equal = settings_of(monkeypatch, **{soft: "100", hard: "100"})
+    assert (equal.server_max_users, equal.server_max_meetings) == ((100, None) if what == "USERS" else (None, 100))
+    with pytest.raises(SettingsError, match=f"{hard}: must be a whole number from 1"):
+        settings_of(monkeypatch, **{hard: "0"})
 
 
 @pytest.mark.parametrize(

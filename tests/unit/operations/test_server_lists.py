@@ -29,6 +29,10 @@ LIST = "servers: {a: {secret: s, %s}}"
         (LIST % "load_multiplier: true", "Server a of the list: its load_multiplier must be a number"),
         (LIST % "enabled: 'no'", "Server a of the list: enabled must be true or false"),
         (LIST % "url: 'ftp://a'", "Server a of the list: Server URL must start with http:// or https://"),
+        (LIST % "max_users: none at all", "Server a of the list: its max_users must be a whole number from 1, or none"),
+        (LIST % "max_users: 0", "Server a of the list: max_users must be a whole number from 1"),
+        (LIST % "max_users: true", "Server a of the list: its max_users must be a whole number from 1, or none"),
+        (LIST % "max_users: 9, soft_users: 10", "Server a of the list: soft_users must not be above max_users"),
         (LIST % "weight: 2", "Server a of the list: weight cannot be said of it"),
     ],
 )
@@ -45,6 +49,14 @@ def test_what_polling_saw_is_not_wished_for() -> None:
     assert wanted.is_enabled
 
 
+def test_limits_stay_unless_the_list_names_them() -> None:
+    server = Server(id=ServerId("a"), url="https://a/bigbluebutton/api/", secret="s", max_users=200, soft_meetings=30)
+    wanted = read_servers(LIST % "max_users: none, max_meetings: 40, enabled: false")
+    (step,) = planned([server], {}, wanted, Mode.KEEP).steps
+    assert (step.before, step.after) == ({"max_users": 200, "max_meetings": None}, {"max_users": None, "max_meetings": 40})
+
+
+limits = st.none() | st.integers(1, 2**31 - 1)
 servers = st.builds(
     Server,
     id=st.from_regex(r"[A-Za-z0-9_.-]{1,20}", fullmatch=True).map(ServerId),
@@ -54,6 +66,8 @@ servers = st.builds(
     load_multiplier=st.floats(min_value=1e-9, max_value=1000),
     tags=st.frozensets(st.from_regex(r"[a-z0-9]{1,8}", fullmatch=True), max_size=3),
     region=st.none() | st.from_regex(r"[a-z]{1,8}", fullmatch=True),
+    max_users=limits,
+    soft_meetings=limits,
 )
 
 
