@@ -42,3 +42,4 @@ bench: setup
 reference: setup
 	$(BIN)/python -m admin.reference
 	$(BIN)/python -m gateway.management_api.page
+	$(BIN)/meetingpool simulate picture --output docs/images/morning.svg

@@ -31,13 +31,14 @@ def commands_page() -> str:
 
 
 def _parts(command: Any, name: str) -> Iterator[str]:
-    """Groups first say what they are about, then each of their commands."""
+    """Groups first say what they are about, and what they do alone if that is something, then each of their commands."""
     members = getattr(command, "commands", None)
     if members is None:
         yield _command(command, name)
         return
     if " " in name:
-        yield f"\n## {name}\n\n{_sentence(command)}\n"
+        yield f"\n## {name}\n" + ("" if command.invoke_without_command else f"\n{_sentence(command)}\n")
+        yield from [_command(command, name)] if command.invoke_without_command else []
     plain = {each: member for each, member in members.items() if not hasattr(member, "commands")}
     groups = {each: member for each, member in members.items() if hasattr(member, "commands")}
     for each, member in (plain | groups).items():

@@ -1,4 +1,4 @@
-"""`python -m benchmarks [poll|calls|recordings|unpacking|dashboard|placement] [--quick] [--json FILE]`: tables and figures."""
+"""`python -m benchmarks [poll|calls|recordings|unpacking|dashboard|choices|placement] [--quick] [--json FILE]`: tables and figures."""
 
 import argparse
 import asyncio
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.calls import measure_calls
+from benchmarks.choices import choices_json, choices_table, measure_choices
 from benchmarks.dashboard import dashboard_json, dashboard_table, measure_dashboard
 from benchmarks.placement import measure_placement, placement_json, placement_table
 from benchmarks.poll_round import measure_polls
@@ -33,7 +34,10 @@ def main() -> int:
         description="CPU per poll round, per call and per archive, and how evenly people are spread; as ratios.",
     )
     parser.add_argument(
-        "what", nargs="?", choices=["poll", "calls", "recordings", "unpacking", "dashboard", "placement"], help="default: all"
+        "what",
+        nargs="?",
+        choices=["poll", "calls", "recordings", "unpacking", "dashboard", "choices", "placement"],
+        help="default: all",
     )
     parser.add_argument("--quick", action="store_true", help="fewer rounds and requests: does it run, not how fast is it")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to FILE as well")
@@ -46,6 +50,10 @@ def main() -> int:
             unpacked = measure_unpacking(quick=options.quick)
             results["unpacking"] = unpacking_json(unpacked)
             print(unpacking_table(unpacked), flush=True)
+        if options.what in (None, "choices"):
+            choices = measure_choices(quick=options.quick)
+            results["choices"] = choices_json(choices)
+            print(choices_table(choices), flush=True)
         if options.what == "placement":
             spreads = measure_placement(quick=options.quick)
             results["placement"] = placement_json(spreads)

@@ -48,7 +48,7 @@ SUITE = (
     Days(name="rooms change", profile=replace(_USUAL, changing=0.5)),
     Days(
         name="an exam day",
-        profile=replace(_USUAL, exam_day=_EXAM),
+        profile=replace(_USUAL, exam_day=_EXAM, days=_EXAM + 1),
         seeds=8,
         periods=(Period(name="exam day", from_day=_EXAM, to_day=_EXAM),),
     ),

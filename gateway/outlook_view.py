@@ -31,7 +31,7 @@ class OutlookView:
         """Reads what the poller told last."""
         outlook = await read_outlook(connection)
         self._told_at = self._clock.monotonic() - outlook.age
-        self._pool.foresee(outlook)
+        self._pool.foresee(outlook if outlook.age <= STALE_AFTER else replace(outlook, upcoming=()))
 
     async def run(self) -> None:
         while True:

@@ -132,7 +132,7 @@ class PoolView:
                 apply(self, item)
 
     def _meeting_changed(self, item: list[Any]) -> None:
-        tenant, meeting_id, server_id, generation, state, internal_id, voice_bridge, expected_users, *_ = item
+        tenant, meeting_id, server_id, generation, state, internal_id, voice_bridge, *more = item
         key = MeetingKey(tenant, meeting_id)
         known = self.pool.meetings.get(key)
         if known and item[2:7] == [known.server_id, known.generation, known.state, known.internal_id, known.voice_bridge]:
@@ -145,7 +145,8 @@ class PoolView:
             state=MeetingState(state),
             internal_id=internal_id,
             voice_bridge=voice_bridge,
-            expected_users=expected_users,
+            # An older process does not tell.
+            expected_users=more[0] if more else known.expected_users if known else 0.0,
         )
         self.pool.put_meeting(meeting, host_id_of(key))
 

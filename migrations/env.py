@@ -3,7 +3,7 @@
 from alembic import context
 from sqlalchemy import Connection
 
-from meetingpool.database.management_tables import metadata
+from meetingpool.database.foresight_tables import metadata
 
 
 def run_on(connection: Connection) -> None:

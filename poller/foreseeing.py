@@ -1,7 +1,8 @@
 """The leader's foresight: learns from meetings that are over, and tells gateways what is upcoming. Started by Watch.
 
 What was learnt lies in the database, and each round is one transaction under the leader's fence: whoever leads next goes on from
-there. A round that fails has taught nothing, so what is in memory is read anew after it.
+there. A round that fails has taught nothing, so what is in memory is read anew after it. In memory are only the rooms that may be
+upcoming: rooms that are used once have no end.
 """
 
 import asyncio
@@ -10,9 +11,10 @@ from datetime import datetime
 
 from meetingpool.database.engine import Connection, Database, DatabaseUnavailable
 from meetingpool.database.foresight import (
-    all_rooms,
     common_state,
     database_time,
+    rooms_of,
+    rooms_used_lately,
     running_meetings,
     save_rooms,
     take_unlearnt,
@@ -28,6 +30,8 @@ from meetingpool.logs import get_logger
 EVERY = 30.0
 # So many meetings are learnt from in one transaction.
 LEARN_AT_ONCE = 2000
+# Days for which a room may be upcoming after a meeting, with one to spare: the longest period, and a meeting that is late.
+LATELY = 8
 
 log = get_logger()
 
@@ -60,24 +64,32 @@ class Foreseeing:
 
     async def round(self) -> int:
         """Learns from what is over by now, and tells what is upcoming. Returns from how many meetings it learnt."""
+        foresight = self._foresight or await self._restored()
+        self._foresight = None
         async with self._database.transaction() as connection:
             await self._fence(connection)
-            foresight = self._foresight or await self._restored(connection)
-            self._foresight = None
+            now = await database_time(connection)
             over = await take_unlearnt(connection, LEARN_AT_ONCE)
+            used = {meeting.key for meeting in over}
+            foresight.remember(await rooms_of(connection, used - foresight.rooms.known.keys()), now)
             running = await running_meetings(connection)
             self._follow(foresight, over, running)
-            await save_rooms(connection, {key: foresight.of_room(key) for key in {meeting.key for meeting in over}})
-            upcoming = foresight.upcoming(await database_time(connection), running)
+            await save_rooms(connection, {key: foresight.of_room(key) for key in used})
+            upcoming = foresight.upcoming(now, running)
             await tell(connection, upcoming, foresight.rooms.typical_users(), foresight.state())
+        foresight.forget_idle(now)
         self._foresight = foresight
         return len(over)
 
-    async def _restored(self, connection: Connection) -> Foresight:
+    async def _restored(self) -> Foresight:
+        """What was learnt so far. Only the leader writes it, so it need not be read under the fence, which nobody can renew then."""
         foresight = Foresight(self._prior)
-        if state := await common_state(connection):
-            foresight.restore(state)
-        foresight.remember(await all_rooms(connection))
+        async with self._database.transaction() as connection:
+            now = await database_time(connection)
+            if state := await common_state(connection):
+                foresight.restore(state)
+        async for rooms in rooms_used_lately(self._database, LATELY):
+            foresight.remember(rooms, now)
         self._running = {}
         return foresight
 

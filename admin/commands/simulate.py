@@ -30,7 +30,7 @@ from admin.commands.simulate_options import (
 )
 
 app = typer.Typer(
-    name="simulate", help="Play meetings on a pool that is not there: how full would which server become, and why ours less."
+    name="simulate", help="Play the meetings of --trace on a pool that is not there: how evenly would people be spread."
 )
 app.command("export")(export)
 
@@ -57,7 +57,7 @@ def simulate(
     ] = None,
     style: Style = Format.TABLE,
 ) -> None:
-    """Play the meetings of --trace, placed by --policy: how evenly people were spread."""
+    """What the group does when it is called without a command."""
     if context.invoked_subcommand:
         _refuse_options_before(context)
         return
@@ -201,7 +201,7 @@ def picture(
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Where to write it. Default: standard output.")
     ] = None,
 ) -> None:
-    """Draw how full the fullest of ten servers is during a made-up morning, ours and others, as an SVG."""
+    """Draw how full the fullest of twenty servers is during a made-up morning, ours and others, as an SVG."""
     from admin.simulate import write_picture
 
     write_picture(seed, output)

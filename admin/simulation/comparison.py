@@ -1,11 +1,14 @@
 """Plays many traces with many policies, in several processes, and says how the policies compare."""
 
+import os
 from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, fields
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
+from signal import SIG_DFL, SIGINT, signal
 from statistics import fmean
+from threading import Thread
 
 from admin.simulation.figures import Figures, figures_of
 from admin.simulation.generate import Profile, generate
@@ -99,7 +102,7 @@ def play_all(cases: Collection[Case], processes: int, done: Callable[[Case], Non
     if processes == 1 or len(cases) == 1:
         return [outcome for case in cases for outcome in _played(case, done)]
     # Processes of their own, not copies of this one: it may have threads, which draw a progress bar.
-    with ProcessPoolExecutor(min(processes, len(cases)), mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(min(processes, len(cases)), mp_context=get_context("spawn"), initializer=_end_with_parent) as pool:
         # The largest first, so that none is left alone at the end.
         ordered = sorted(cases, key=lambda case: -case.servers * case.plays)
         futures = {pool.submit(play, case): case for case in ordered}
@@ -112,6 +115,19 @@ def play_all(cases: Collection[Case], processes: int, done: Callable[[Case], Non
             raise
         of_case = {id(case): future for future, case in futures.items()}
         return [outcome for case in cases for outcome in of_case[id(case)].result()]
+
+
+def _end_with_parent() -> None:
+    """Whoever is interrupted or killed leaves nobody behind who goes on, or says more than they do."""
+    signal(SIGINT, SIG_DFL)
+    parent = parent_process()
+    if parent:
+        Thread(target=_exit_after, args=(parent.join,), daemon=True).start()
+
+
+def _exit_after(wait: Callable[[], None]) -> None:
+    wait()
+    os._exit(1)
 
 
 def _played(case: Case, done: Callable[[Case], None]) -> list[Outcome]:

@@ -1,7 +1,7 @@
 """Draws how many people the hottest server had during a morning, one line for each policy, as an SVG for light and dark pages."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from math import ceil
 
@@ -11,8 +11,8 @@ from admin.simulation.replay import Replay, replay
 from admin.simulation.runs import Run, runs_of
 from meetingpool.domain.timetable import DAY
 
-# A week is behind the morning: rooms are known by then.
-PROFILE = Profile(servers=10, days=8)
+# A week is behind the morning: rooms are known by then. Larger meetings would hide what happens to all others.
+PROFILE = Profile(servers=20, days=8, largest=80)
 POLICIES = (OURS, "bbblb", "scalelite", "least-meetings")
 POLL_INTERVAL = 60.0
 BEGIN, END = 7 * DAY + 7.75 * HOUR, 7 * DAY + 12.25 * HOUR
@@ -48,7 +48,7 @@ class Line:
 
 def draw(seed: int, policies: Sequence[str] = POLICIES) -> str:
     """The picture of the morning that `seed` makes."""
-    profile = Profile(servers=PROFILE.servers, days=PROFILE.days, seed=seed)
+    profile = replace(PROFILE, seed=seed)
     runs, _ = runs_of(generate(profile))
     played = {policy: _replay(runs, policy, profile, seed) for policy in policies}
     lines = [Line(policy, f"line{number}", _hottest(each)) for number, (policy, each) in enumerate(played.items())]
@@ -76,7 +76,8 @@ def _is_shown(at: float) -> bool:
 
 def _picture(lines: Sequence[Line], servers: int) -> str:
     most = max(people for line in lines for _, people in line.points)
-    top = ceil(most / 20) * 20
+    step = 20 if most <= 160 else 50
+    top = ceil(most / step) * step
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-labelledby="title">',
         f'<title id="title">People on the fullest of {servers} servers during a simulated morning, by policy</title>',
@@ -84,7 +85,7 @@ def _picture(lines: Sequence[Line], servers: int) -> str:
         f'<rect class="page" width="{_WIDTH}" height="{_HEIGHT}"/>',
         f'<text x="{_LEFT}" y="24" font-weight="600">People on the fullest of {servers} servers, a Monday morning</text>',
         *_legend(lines),
-        *_grid(top),
+        *_grid(top, step),
         *_hours(),
         *(f'<path class="{line.kind}" d="{_path(line, top)}"/>' for line in lines),
         "</svg>",
@@ -100,8 +101,8 @@ def _legend(lines: Sequence[Line]) -> Iterable[str]:
         left += 70 + 8 * len(line.name)
 
 
-def _grid(top: int) -> Iterable[str]:
-    for people in range(0, top + 1, 20 if top <= 160 else 50):
+def _grid(top: int, step: int) -> Iterable[str]:
+    for people in range(0, top + 1, step):
         y = _y(people, top)
         yield f'<line class="{"grid" if people else "axis"}" x1="{_LEFT}" y1="{y:.1f}" x2="{_WIDTH - _RIGHT}" y2="{y:.1f}"/>'
         yield f'<text x="{_LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{people}</text>'

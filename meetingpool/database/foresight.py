@@ -4,7 +4,7 @@ The poller learns from each meeting that is over once: it takes meetings that no
 in one transaction. Gateways hold what is upcoming in memory, and look up other rooms when a meeting of them is created.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
@@ -20,6 +20,8 @@ from meetingpool.domain.servers import ServerId
 from meetingpool.domain.timetable import Upcoming
 
 NOTIFICATION = "foresight"
+# So many rooms are read at once.
+PIECE = 2000
 
 _TAKE = """
     WITH taken AS (
@@ -35,15 +37,31 @@ _SAVE_ROOMS = """
     ON CONFLICT (tenant, meeting_id) DO UPDATE SET
         users = excluded.users, holds_for = excluded.holds_for, learnt = excluded.learnt, updated_at = now()
 """
-_ROOMS = "SELECT tenant, meeting_id, learnt FROM rooms"
-_RUNNING = "SELECT tenant, meeting_id, created_at FROM meetings WHERE state = 'live'"
+_RECENT_ROOMS = """
+    SELECT tenant, meeting_id, learnt FROM rooms
+    WHERE (tenant, meeting_id) > ($1, $2) AND updated_at > now() - make_interval(days => $3) ORDER BY tenant, meeting_id LIMIT $4
+"""
+_ROOMS_OF = """
+    SELECT tenant, meeting_id, learnt
+    FROM unnest($1::text[], $2::text[]) AS given (tenant, meeting_id) JOIN rooms USING (tenant, meeting_id)
+"""
+# Those that servers have confirmed: a past meeting is made of each, whatever becomes of it until then.
+_RUNNING = "SELECT tenant, meeting_id, created_at FROM meetings WHERE internal_id IS NOT NULL"
 _UPCOMING = """
     SELECT tenant, meeting_id, users, chance, holds_for, server_id FROM upcoming_meetings
     ORDER BY users DESC, tenant, meeting_id
 """
-_INSERT_UPCOMING = """
-    INSERT INTO upcoming_meetings (tenant, meeting_id, users, chance, holds_for, server_id)
+# Most of what is upcoming was so at the last round too: only what changed is written.
+_DROP_UPCOMING = """
+    DELETE FROM upcoming_meetings WHERE (tenant, meeting_id) NOT IN (SELECT * FROM unnest($1::text[], $2::text[]))
+"""
+_SAVE_UPCOMING = """
+    INSERT INTO upcoming_meetings AS known (tenant, meeting_id, users, chance, holds_for, server_id)
     SELECT * FROM unnest($1::text[], $2::text[], $3::float8[], $4::float8[], $5::float8[], $6::text[])
+    ON CONFLICT (tenant, meeting_id) DO UPDATE SET
+        users = excluded.users, chance = excluded.chance, holds_for = excluded.holds_for, server_id = excluded.server_id
+    WHERE (known.users, known.chance, known.holds_for, known.server_id)
+        IS DISTINCT FROM (excluded.users, excluded.chance, excluded.holds_for, excluded.server_id)
 """
 _STATE = "SELECT learnt FROM foresight"
 _SAVE_STATE = """
@@ -87,15 +105,22 @@ async def save_rooms(connection: Connection, rooms: Mapping[MeetingKey, tuple[Ro
     )
 
 
-async def all_rooms(connection: Connection) -> list[tuple[MeetingKey, Room]]:
-    return [
-        (MeetingKey(row["tenant"], row["meeting_id"]), Room(**row["learnt"] | {"starts": tuple(row["learnt"]["starts"])}))
-        for row in await connection.fetch(_ROOMS)
-    ]
+async def rooms_used_lately(database: Database, days: int, *, piece: int = PIECE) -> AsyncIterator[list[tuple[MeetingKey, Room]]]:
+    """Rooms that had a meeting which ended in the last days, in pieces: each is a statement of its own."""
+    after: tuple[str, str] | None = ("", "")
+    while after:
+        rows = await database.rows(_RECENT_ROOMS, *after, days, piece)
+        yield [_room(row) for row in rows]
+        after = (rows[-1]["tenant"], rows[-1]["meeting_id"]) if len(rows) == piece else None
+
+
+async def rooms_of(connection: Connection, keys: Collection[MeetingKey]) -> list[tuple[MeetingKey, Room]]:
+    """Those of the rooms that had a meeting before."""
+    return [_room(row) for row in await connection.fetch(_ROOMS_OF, [key.tenant for key in keys], [key.meeting_id for key in keys])]
 
 
 async def running_meetings(connection: Connection) -> dict[MeetingKey, datetime]:
-    """When each live meeting began."""
+    """When each meeting began that is not known to be over."""
     rows = await connection.fetch(_RUNNING)
     return {MeetingKey(row["tenant"], row["meeting_id"]): row["created_at"] for row in rows}
 
@@ -115,11 +140,11 @@ async def tell(
     connection: Connection, upcoming: Sequence[Upcoming], typical: Mapping[str, float], state: Mapping[str, Any]
 ) -> None:
     """Writes what is foreseen now, and tells all gateways to read it."""
-    await connection.execute("DELETE FROM upcoming_meetings")
+    keys = [each.key.tenant for each in upcoming], [each.key.meeting_id for each in upcoming]
+    await connection.execute(_DROP_UPCOMING, *keys)
     await connection.execute(
-        _INSERT_UPCOMING,
-        [each.key.tenant for each in upcoming],
-        [each.key.meeting_id for each in upcoming],
+        _SAVE_UPCOMING,
+        *keys,
         [each.users for each in upcoming],
         [each.chance for each in upcoming],
         [each.holds_for for each in upcoming],
@@ -155,6 +180,10 @@ async def find_room(database: Database, key: MeetingKey) -> Known:
 async def purge_rooms(connection: Connection, days: int, limit: int) -> int:
     """Drops up to `limit` rooms that had no meeting for so many days, or whose tenant is gone. Returns how many."""
     return affected(await connection.execute(_PURGE, days, limit))
+
+
+def _room(row: Record) -> tuple[MeetingKey, Room]:
+    return MeetingKey(row["tenant"], row["meeting_id"]), Room.read(row["learnt"])
 
 
 def _past_meeting(row: Record) -> PastMeeting:

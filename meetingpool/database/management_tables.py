@@ -1,4 +1,4 @@
-"""The tables of those who run the pool: what was changed and by whom, who may, how much was used, who is told, what is foreseen.
+"""The tables of those who run the pool: what was changed and by whom, who may, how much was used, who is told.
 
 Beside `tables.py`, which holds those of meetings and recordings, in the same metadata.
 """
@@ -154,38 +154,4 @@ alerts = Table(
     Column("since", DateTime(timezone=True), nullable=False, server_default=func.now()),
     # Since when it is no longer so. What comes again soon is the same alert still, and nobody is told anew.
     Column("over_since", DateTime(timezone=True)),
-)
-
-# What is known of each room: `users` and `holds_for` are expected of its next meeting, `learnt` is meetingpool.domain.rooms.Room.
-rooms = Table(
-    "rooms",
-    metadata,
-    Column("tenant", Text, primary_key=True),
-    Column("meeting_id", Text, primary_key=True),
-    Column("users", Double, nullable=False),
-    Column("holds_for", Double, nullable=False),
-    Column("learnt", JSONB, nullable=False),
-    Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.now(), index=True),
-)
-
-# What may begin in the coming minutes: meetingpool.domain.timetable.Upcoming. Written anew by the leading poller.
-upcoming_meetings = Table(
-    "upcoming_meetings",
-    metadata,
-    Column("tenant", Text, primary_key=True),
-    Column("meeting_id", Text, primary_key=True),
-    Column("users", Double, nullable=False),
-    Column("chance", Double, nullable=False),
-    Column("holds_for", Double, nullable=False),
-    Column("server_id", Text, nullable=False),
-)
-
-# One row: what all rooms have in common, the users that are typical of a tenant's new room, and when both were told.
-foresight = Table(
-    "foresight",
-    metadata,
-    Column("id", Integer, primary_key=True, autoincrement=False, server_default="1"),
-    Column("learnt", JSONB, nullable=False),
-    Column("typical", JSONB, nullable=False),
-    Column("told_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
 )

@@ -130,25 +130,6 @@ placements = Table(
     Index("ix_placements_host_id", "host_id", "generation"),
 )
 
-# Meetings that are over, by which the next ones of the same room are foreseen.
-# Written by triggers of `meetings`, when a row that had an internal id is deleted or gets another one: migration 0006.
-past_meetings = Table(
-    "past_meetings",
-    metadata,
-    Column("id", BigInteger, Identity(always=True), primary_key=True),
-    Column("tenant", Text, nullable=False),
-    Column("meeting_id", Text, nullable=False),
-    Column("server_id", Text, nullable=False),
-    Column("began_at", DateTime(timezone=True), nullable=False),
-    Column("ended_at", DateTime(timezone=True), nullable=False, index=True),
-    # As in meetings.
-    Column("curve", ARRAY(Integer), nullable=False),
-    Column("is_learnt", Boolean, nullable=False, server_default="false"),
-    Index("ix_past_meetings_to_learn", "id", postgresql_where=text("NOT is_learnt")),
-    Index("ix_past_meetings_room", "tenant", "meeting_id", "ended_at"),
-    Index("ix_past_meetings_began_at", "began_at", "id"),
-)
-
 leases = Table(
     "leases",
     metadata,

@@ -8,7 +8,7 @@ from meetingpool.domain.load import Expectation
 from meetingpool.domain.meetings import MeetingKey
 from meetingpool.domain.past_meetings import PastMeeting
 from meetingpool.domain.rooms import Room, Rooms
-from meetingpool.domain.timetable import Timetable, Upcoming
+from meetingpool.domain.timetable import LATE, WEEK, Timetable, Upcoming
 
 # More people are not believed to come because a front end says so: its hint must not make a pool look full to others.
 MOST_BELIEVED = 500.0
@@ -59,12 +59,19 @@ class Foresight:
         self.rooms = Rooms(self.prior)
         self.timetable = Timetable(self.rooms)
 
-    def remember(self, rooms: Iterable[tuple[MeetingKey, Room]]) -> None:
-        """Takes in rooms as they were known when the process before ended."""
+    def remember(self, rooms: Iterable[tuple[MeetingKey, Room]], now: float) -> None:
+        """Takes in rooms as they were known when they were put away, or when the process before ended."""
         for key, room in rooms:
             self.rooms.known[key] = room
             for at in room.starts:
-                self.timetable.expect_again(key, at)
+                self.timetable.expect_again(key, at, now)
+
+    def forget_idle(self, now: float) -> None:
+        """Puts away rooms that are not to be expected before they begin again: there is no end of rooms that are used once."""
+        before = _idle_before(now)
+        for key in [key for key, room in self.rooms.known.items() if room.starts[-1] < before]:
+            del self.rooms.known[key]
+        self.timetable.forget_before(before)
 
     def state(self) -> dict[str, Any]:
         """What all rooms have in common, for a process to go on with after this one. Rooms themselves are kept one by one."""
@@ -95,7 +102,12 @@ class Foresight:
     def upcoming(self, now: float, running: Collection[MeetingKey]) -> list[Upcoming]:
         """What room is to be kept for, the largest first."""
         self.timetable.advance(now, running)
-        return self.timetable.upcoming(now)
+        return self.timetable.upcoming(now, running)
+
+
+def _idle_before(now: float) -> float:
+    """What began earlier is expected no more, not even after the longest period."""
+    return now - WEEK - LATE
 
 
 def _seconds(text: str | None) -> float | None:

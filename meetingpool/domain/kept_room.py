@@ -5,26 +5,50 @@ it comes, on the server that would have it now, and smaller ones are compared as
 they were laid out before it. Called by Pool.
 """
 
-from collections.abc import Iterable, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from heapq import heapify, heapreplace
 
 from meetingpool.domain.meetings import MeetingKey
 from meetingpool.domain.servers import Server, ServerId
 from meetingpool.domain.timetable import Upcoming
 
-# A meeting is laid out among servers like the one that its room had last: of the same tags and region.
-Kind = tuple[frozenset[str], str | None]
-_PLAIN: Kind = (frozenset(), None)
+# A meeting is laid out among servers like the one that its room had last: of the same tags, region and size.
+Kind = tuple[frozenset[str], str | None, int | None]
+
+
+@dataclass(slots=True)
+class _Laid:
+    """What is laid on a server, the largest first: its keys, its sizes, negative so that they grow, and sums of its loads."""
+
+    keys: list[MeetingKey] = field(default_factory=list)
+    sizes: list[float] = field(default_factory=list)
+    sums: list[float] = field(default_factory=lambda: [0.0])
+
+    def add(self, key: MeetingKey, users: float, load: float) -> None:
+        self.keys.append(key)
+        self.sizes.append(-users)
+        self.sums.append(self.sums[-1] + load)
+
+    def load_of(self, place: int) -> float:
+        return self.sums[place + 1] - self.sums[place]
+
+    def without(self, key: MeetingKey) -> "_Laid":
+        rest = _Laid()
+        for place, other in enumerate(self.keys):
+            if other != key:
+                rest.add(other, -self.sizes[place], self.load_of(place))
+        return rest
 
 
 class KeptRoom:
-    """`plan` lays out what is `upcoming`, `larger_than` is asked at each choice."""
+    """`plan` lays out what is `upcoming`, `beside` is asked at each choice."""
 
     def __init__(self) -> None:
         self.upcoming: dict[MeetingKey, Upcoming] = {}
         self._laid_on: dict[MeetingKey, ServerId] = {}
-        # Of each server the sizes and loads of what is laid on it, the largest first.
-        self._laid: dict[ServerId, dict[MeetingKey, tuple[float, float]]] = {}
+        self._laid: dict[ServerId, _Laid] = {}
 
     def __bool__(self) -> bool:
         return bool(self._laid_on)
@@ -37,7 +61,7 @@ class KeptRoom:
         """The meeting has its server."""
         self.upcoming.pop(key, None)
         if server_id := self._laid_on.pop(key, None):
-            del self._laid[server_id][key]
+            self._laid[server_id] = self._laid[server_id].without(key)
 
     def plan(self, ranking: Sequence[tuple[Server, float]]) -> None:
         """Lays out all that is upcoming, the largest first, each on the server that carries least then.
@@ -47,29 +71,59 @@ class KeptRoom:
         self._laid_on, self._laid = {}, {}
         if not self.upcoming or not ranking:
             return
-        servers = {server.id: server for server, _ in ranking}
-        by_kind: dict[Kind, list[tuple[float, ServerId]]] = {}
-        for server, load in ranking:
-            by_kind.setdefault(_kind(server), []).append((load, server.id))
-        for heap in by_kind.values():
-            heapify(heap)
-        usual = by_kind.get(_PLAIN) or next(iter(by_kind.values()))
+        multipliers = {server.id: server.load_multiplier for server, _ in ranking}
+        by_kind = _by_kind(ranking)
+        usual = by_kind[_usual(by_kind)]
+        heaps = {server.id: by_kind[_kind(server)] for server, _ in ranking}
         for each in self.upcoming.values():
-            last = servers.get(ServerId(each.server_id))
-            heap = by_kind[_kind(last)] if last else usual
+            heap = heaps.get(ServerId(each.server_id), usual)
             load, server_id = heap[0]
-            adds = each.users * each.chance * servers[server_id].load_multiplier
+            adds = each.users * each.chance * multipliers[server_id]
             heapreplace(heap, (load + adds, server_id))
             self._laid_on[each.key] = server_id
-            self._laid.setdefault(server_id, {})[each.key] = (each.users, adds)
+            if server_id not in self._laid:
+                self._laid[server_id] = _Laid()
+            self._laid[server_id].add(each.key, each.users, adds)
 
-    def larger_than(self, users: float, server_id: ServerId) -> float:
-        """The load for which room is kept on the server, as far as it is for meetings of more than `users` people."""
-        return sum(load for size, load in self._laid.get(server_id, _NOTHING).values() if size > users)
+    def beside(self, users: float, key: MeetingKey | None = None) -> Callable[[ServerId], float]:
+        """The load for which room is kept on a server, as a meeting of so many `users` has to leave it: for larger ones.
+
+        What is kept for the meeting `key` itself is in nobody's way.
+        """
+        all_laid, own_server, own_load = self._laid, *self._own(users, key)
+
+        def kept_on(server_id: ServerId) -> float:
+            laid = all_laid.get(server_id)
+            if laid is None:
+                return 0.0
+            load = laid.sums[bisect_left(laid.sizes, -users)]
+            return max(0.0, load - own_load) if server_id == own_server else load
+
+        return kept_on
+
+    def _own(self, users: float, key: MeetingKey | None) -> tuple[ServerId | None, float]:
+        """On which server room is kept for the meeting itself, and what of that counts as larger than `users`."""
+        server_id = self._laid_on.get(key) if key else None
+        if key is None or server_id is None:
+            return None, 0.0
+        place = self._laid[server_id].keys.index(key)
+        return server_id, self._laid[server_id].load_of(place) if -self._laid[server_id].sizes[place] > users else 0.0
 
 
-_NOTHING: dict[MeetingKey, tuple[float, float]] = {}
+def _by_kind(ranking: Sequence[tuple[Server, float]]) -> dict[Kind, list[tuple[float, ServerId]]]:
+    """Heaps of the servers of each kind, by their loads."""
+    by_kind: dict[Kind, list[tuple[float, ServerId]]] = {}
+    for server, load in ranking:
+        by_kind.setdefault(_kind(server), []).append((load, server.id))
+    for heap in by_kind.values():
+        heapify(heap)
+    return by_kind
+
+
+def _usual(by_kind: Mapping[Kind, Sequence[object]]) -> Kind:
+    """The kind of most untagged servers, or of most servers when all are tagged."""
+    return max(by_kind, key=lambda kind: (not kind[0], len(by_kind[kind])))
 
 
 def _kind(server: Server) -> Kind:
-    return server.tags, server.region
+    return server.tags, server.region, server.max_users

@@ -7,6 +7,7 @@ from math import inf
 from types import MappingProxyType
 from typing import NamedTuple
 
+from meetingpool.domain.meetings import MeetingKey
 from meetingpool.domain.servers import Server, ServerId
 
 UNTAGGED = "none"
@@ -61,9 +62,11 @@ class PlacementRequest:
 
     `at_least`: for so many of them there must be room under a hard limit, since what is foreseen may be wrong, and must not turn
     a meeting away; a server without room for all counts as one beyond its soft limit. None: for all of them. `regions`: from the
-    nearest to the farthest; servers of others come last, and without any all are as near.
+    nearest to the farthest; servers of others come last, and without any all are as near. `key`: what is kept for this meeting is
+    its own.
     """
 
+    key: MeetingKey | None = None
     tags: TagRequest = field(default_factory=TagRequest)
     users: float = 0.0
     at_least: float | None = None
@@ -158,9 +161,12 @@ def choose_server(
         if best_rank[0] == _BEST and load >= next_load:
             break
         looked += 1
+        beside = kept(server.id) if kept else 0.0
+        if best_rank[0] == _BEST and load + beside >= next_load and len(looked_at) == _SHOWN:
+            continue
         is_avoided, carried = server.id in avoid, meetings.get(server.id, 0)
         standing = Obstacle.AVOIDED if is_avoided else standing_of(server, load - server.handicap, carried, request)
-        candidate = Candidate(server, load, kept(server.id) if kept else 0.0, standing)
+        candidate = Candidate(server, load, beside, standing)
         if len(looked_at) < _SHOWN:
             looked_at.append(candidate)
         if isinstance(standing, Obstacle):

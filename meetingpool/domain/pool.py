@@ -62,7 +62,7 @@ class Pool:
 
     def choose(self, request: PlacementRequest, *, avoid: Collection[ServerId]) -> Choice:
         """The server for a new meeting. One that refused a connection lately is taken only when there is no other."""
-        kept = partial(self.kept.larger_than, request.users) if self.kept else None
+        kept = self.kept.beside(request.users, request.key) if self.kept else None
         choose = partial(choose_server, self._ranking, request, meetings=self._meetings_on, kept=kept)
         try:
             return choose(avoid={*avoid, *self._refusing})

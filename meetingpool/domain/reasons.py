@@ -92,8 +92,7 @@ class LookedAt:
             case Obstacle.TAGS:
                 return "may not have it: its tags do not fit"
             case Obstacle.USERS | Obstacle.MEETINGS as limited:
-                what = "people" if limited is Obstacle.USERS else "meetings"
-                return f"full: with this meeting more than {self.limit} {what}"
+                return f"full with this meeting: its max_{limited} is {self.limit}"
             case Standing(lacks_tag, is_beyond_soft_limit, region):
                 place = f"in region {regions[region]}" if region < len(regions) else "in none of the regions"
                 remarks = (
@@ -134,8 +133,8 @@ class Reason:
             regions=tuple(kept.get("regions", ())),
             left=Move(ServerId(kept["left"][0]), Cause(kept["left"][1])) if "left" in kept else None,
             size=PoolSize(*kept["size"]),
-            looked=kept["looked"],
-            looked_at=tuple(_read(*each) for each in kept["looked_at"]),
+            looked=kept.get("looked", 0),
+            looked_at=tuple(_read(*each) for each in kept.get("looked_at", ())),
         )
 
     def compared(self, chosen: ServerId) -> list[LookedAt]:

@@ -5,7 +5,7 @@ learnt in the database; `meetingpool simulate` learns in memory.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from math import exp, log
 from typing import Any
 
@@ -30,6 +30,11 @@ _ASSUMED_MEETINGS, _ASSUMED_SPREADS = 20.0, 5.0
 # The variance of the logarithms of sizes, between rooms and between two meetings of one, before anything is known.
 _BETWEEN, _WITHIN = 0.8, 0.1
 _LEAST_BETWEEN = 0.2
+# One tenant's rooms whose sizes jump are no reason to believe nothing of others', nor to keep half of a pool free for them: of a
+# change no more is believed than that to the 2.7-fold, and of what may come no more than about 1.6 times the usual is expected.
+_MOST_WITHIN, _MOST_VARIANCE = 0.5, 1.0
+# A meeting of the room's own counts at least so much more than what is usual, however much the sizes of others change.
+_OWN = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +53,12 @@ class Room:
     last_log_users: float = 0.0
     starts: tuple[float, ...] = ()
     server_id: str = ""
+
+    @classmethod
+    def read(cls, kept: Mapping[str, Any]) -> "Room":
+        """As it was kept, perhaps by a newer version that keeps more."""
+        known = {each.name: kept[each.name] for each in fields(cls)}
+        return cls(**known | {"starts": tuple(known["starts"])})
 
     def after(self, meeting: PastMeeting) -> "Room":
         """The room with one meeting more."""
@@ -74,6 +85,11 @@ class Spread:
     @classmethod
     def assumed(cls, mean: float, variance: float, weight: float) -> "Spread":
         return cls(weight=weight, total=mean * weight, squares=(variance + mean * mean) * weight)
+
+    @classmethod
+    def read(cls, kept: Mapping[str, float]) -> "Spread":
+        """As it was kept, perhaps by a newer version that keeps more."""
+        return cls(weight=kept["weight"], total=kept["total"], squares=kept["squares"])
 
     def after(self, value: float, fading: float) -> "Spread":
         return Spread(
@@ -115,7 +131,8 @@ class Rooms:
             for whose in (None, meeting.key.tenant):
                 self.first_users[whose] = self._first_users_of(whose).after(meeting.peak, _TYPICAL_FADING)
         else:
-            self.within = self.within.after((log_users - room.last_log_users) ** 2 / 2, _SPREAD_FADING)
+            change = (log_users - room.last_log_users) ** 2 / 2
+            self.within = self.within.after(min(_MOST_WITHIN, change), _SPREAD_FADING)
         self.known[meeting.key] = room = (room or Room()).after(meeting)
         return room
 
@@ -129,9 +146,9 @@ class Rooms:
         if room is None:
             return None
         within, between = self.within.mean, max(_LEAST_BETWEEN, self.between.variance)
-        shrunk = within / room.weight / (within / room.weight + between)
+        shrunk = min(within / room.weight / (within / room.weight + between), 1 / (1 + _OWN * room.weight))
         log_users = (1 - shrunk) * room.log_users / room.weight + shrunk * self.between.mean
-        variance = within * (1 + 1 / room.weight) * (1 - shrunk)
+        variance = min(_MOST_VARIANCE, within * (1 + 1 / room.weight) * (1 - shrunk))
         least, most = FILLS_WITHIN
         # Nobody is expected any more when a meeting of the room is usually over.
         fills = min(most, max(least, room.fills / room.weight), room.lasts / room.weight)
@@ -152,8 +169,8 @@ class Rooms:
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """The opposite of `state`."""
-        self.first_users = {tenant: Spread(**users) for tenant, users in state["first_users"]}
-        self.between, self.within = Spread(**state["between"]), Spread(**state["within"])
+        self.first_users = {tenant: Spread.read(users) for tenant, users in state["first_users"]}
+        self.between, self.within = Spread.read(state["between"]), Spread.read(state["within"])
 
     def _first_users_of(self, tenant: str | None) -> Spread:
         """A tenant's, for which that of all counts at first, for which the prior counts at first."""

@@ -4,7 +4,7 @@ A room that began at some time is expected at the same time a week later, and a 
 is learnt too, from how often those of its kind came true: by whether it is the week's or the day's, and by the size of the room.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from math import log2
@@ -17,12 +17,15 @@ DAY = 86_400.0
 WEEK = 7 * DAY
 # Room is kept for a meeting from so many seconds before it is due, and for so long after it should have begun.
 LEAD, LATE = 600.0, 900.0
+# Begins of a room that lie so near to each other are expected again as one.
+_SAME = LEAD + LATE
 # What came true long ago counts less.
 _FADING = 0.998
 # Before anything is known, three of five come true; what is true of all of one period is worth four observations of one size.
 _ASSUMED_HITS, _ASSUMED_TRIES, _PERIOD_TRIES = 3.0, 5.0, 4.0
-# Smaller ones need no room to be kept.
-LEAST_USERS = 0.5
+# Smaller ones need no room to be kept; rooms of fewer people are not waited for at all, for what begins most often are those that
+# nobody comes to, and they say nothing of others.
+LEAST_USERS, LEAST_ROOM = 0.5, 3.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,36 +63,57 @@ class _Due:
 
 @dataclass(slots=True)
 class Timetable:
-    """What is due, by time in seconds since 1970. `odds`: by the period, and by the period and the size of the room."""
+    """What is due, by time in seconds since 1970. `odds`: by the period, and by the period and the size of the room.
+
+    `ahead`: when which room is expected, a heap.
+    """
 
     rooms: Rooms
     odds: dict[tuple[float, int | None], Odds] = field(default_factory=dict)
-    _ahead: list[tuple[float, float, MeetingKey]] = field(default_factory=list)
+    ahead: list[tuple[float, float, MeetingKey]] = field(default_factory=list)
     _due: dict[MeetingKey, _Due] = field(default_factory=dict)
+    _expected_from: dict[MeetingKey, float] = field(default_factory=dict)
 
     def began(self, key: MeetingKey, at: float) -> None:
-        """A meeting of the room began: it is due no more, and will be again after each period."""
-        if due := self._due.pop(key, None):
-            self._note(due, came=True)
-        self.expect_again(key, at)
+        """A meeting of the room began: it is due no more, and will be again after each period.
 
-    def expect_again(self, key: MeetingKey, began_at: float) -> None:
+        One that began long ago, and is told of late, is not the one that is due.
+        """
+        due = self._due.get(key)
+        if due and at >= due.at - LEAD:
+            self._note(self._due.pop(key), came=True)
+        self.expect_again(key, at, at)
+
+    def expect_again(self, key: MeetingKey, began_at: float, now: float) -> None:
+        """After each period, unless that is over `now`."""
+        before = self._expected_from.get(key)
+        if before is not None and abs(began_at - before) < _SAME:
+            return
+        self._expected_from[key] = began_at
         for period in (WEEK, DAY):
-            heappush(self._ahead, (began_at + period, period, key))
+            if began_at + period + LATE >= now:
+                heappush(self.ahead, (began_at + period, period, key))
 
-    def advance(self, now: float, running: Iterable[MeetingKey]) -> None:
-        """Moves on to `now`. Rooms that are `running` are not due."""
-        while self._ahead and self._ahead[0][0] - LEAD <= now:
-            self._becomes_due(*heappop(self._ahead), now)
-        for key in running:
-            self._due.pop(key, None)
+    def advance(self, now: float, running: Collection[MeetingKey]) -> None:
+        """Moves on to `now`. Rooms whose meetings are `running` by the time at which they are due have come, or do not matter."""
+        while self.ahead and self.ahead[0][0] - LEAD <= now:
+            self._becomes_due(*heappop(self.ahead), now)
+        for key in [key for key, due in self._due.items() if due.at <= now and key in running]:
+            del self._due[key]
         for key in [key for key, due in self._due.items() if due.at + LATE < now]:
             self._note(self._due.pop(key), came=False)
 
-    def upcoming(self, now: float) -> list[Upcoming]:
+    def forget_before(self, began_at: float) -> None:
+        """Nothing is expected again of what began before."""
+        for key in [key for key, at in self._expected_from.items() if at < began_at]:
+            del self._expected_from[key]
+
+    def upcoming(self, now: float, running: Collection[MeetingKey]) -> list[Upcoming]:
         """What room is kept for, the largest first."""
         found = []
         for key, due in self._due.items():
+            if key in running:
+                continue
             expected = self.rooms.expected(key)
             chance = self._chance(due, now)
             if expected and expected.users * chance > LEAST_USERS:
@@ -105,14 +129,16 @@ class Timetable:
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """The opposite of `state`."""
-        self.odds = {(period, size): Odds(hits, tries) for period, size, hits, tries in state["odds"]}
+        self.odds = {(period, size): Odds(hits, tries) for period, size, hits, tries, *_ in state["odds"]}
 
     def _becomes_due(self, at: float, period: float, key: MeetingKey, now: float) -> None:
         known = self._due.get(key)
-        expected = self.rooms.expected(key)
-        if expected is None or at + LATE < now or (known and known.period == WEEK and period == DAY):
+        if at + LATE < now or (known and known.period == WEEK and period == DAY):
             return
-        self._due[key] = _Due(at, period, int(log2(max(1.0, expected.users))))
+        expected = self.rooms.expected(key)
+        has_come = expected and self.rooms.known[key].starts[-1] >= at - LEAD
+        if expected and expected.users >= LEAST_ROOM and not has_come:
+            self._due[key] = _Due(at, period, int(log2(expected.users)))
 
     def _note(self, due: _Due, *, came: bool) -> None:
         for kind in ((due.period, due.size), (due.period, None)):

@@ -41,7 +41,10 @@ class PlaceChooser:
         the meeting is moved. Raises NoServerAvailable, NoServerWithTag, DatabaseUnavailable, and what `take` raises.
         """
         expected, source = await self.expectations.of_next(create.key, create.parameters)
-        request = PlacementRequest(tags=create.tags, users=expected.users, regions=create.regions)
+        at_least = self.expectations.prior.users
+        request = PlacementRequest(
+            key=create.key, tags=create.tags, users=expected.users, at_least=at_least, regions=create.regions
+        )
         full: set[ServerId] = set()
         rounds_left = PLACEMENT_ROUNDS
         while rounds_left:

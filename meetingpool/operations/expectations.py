@@ -23,7 +23,7 @@ class Expectations:
 
     def __init__(self, database: Database, pool: Pool, prior: Expectation) -> None:
         self._pool = pool
-        self._prior = prior
+        self.prior = prior
         self._rooms: Together[MeetingKey, MeetingKey, Known] = Together(
             partial(find_rooms, database), partial(find_room, database)
         )
@@ -40,13 +40,13 @@ class Expectations:
         if own is not None:
             return hints.apply(own, is_of_room=True), Source.ROOM
         typical = self._pool.outlook.typical_users(key.tenant)
-        usual = self._prior if typical is None else self._prior.of(typical)
+        usual = self.prior if typical is None else self.prior.of(typical)
         return hints.apply(usual, is_of_room=False), Source.TYPICAL if hints.expects is None else Source.HINT
 
     async def _of_room(self, key: MeetingKey) -> Expectation | None:
         if upcoming := self._pool.kept.upcoming.get(key):
-            return replace(self._prior, users=upcoming.users, holds_for=upcoming.holds_for)
+            return replace(self.prior, users=upcoming.users, holds_for=upcoming.holds_for)
         if not self._pool.outlook.knows_rooms:
             return None
         known = await self._rooms.ask(key, key)
-        return replace(self._prior, users=known[0], holds_for=known[1]) if known else None
+        return replace(self.prior, users=known[0], holds_for=known[1]) if known else None

@@ -47,7 +47,7 @@ class ReasonRecord(TypedDict):
 
 
 class PlacementRecord(TypedDict):
-    """How a meeting got its server, the last time. `over`: it runs no more; `why` is null where nothing is known of the reason."""
+    """How a meeting got its server, the last time. `over`: it runs no more; `why`: null where nothing is known of the reason."""
 
     id: str
     tenant: str

@@ -1,7 +1,8 @@
 """Meetingpool itself: the pool, its choice and its foresight as gateways and pollers have them, without a database between them.
 
-What production spreads over processes happens here in turn: a gateway asks what to expect of a room, chooses, and reserves; joins
-count as they pass; each poll sets the loads; and every half minute the poller that leads says which meetings it expects soon.
+What production spreads over processes happens here in turn: a gateway looks up what to expect of a room, chooses, and reserves;
+joins count as they pass; each poll sets the loads; and every half minute the poller that leads learns from meetings that are
+over, and tells which it expects soon (poller/foreseeing.py, gateway/outlook_view.py).
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,15 +13,17 @@ from random import Random
 from meetingpool.domain.foresight import Foresight, Hints
 from meetingpool.domain.load import Expectation, meeting_load
 from meetingpool.domain.meetings import Meeting, MeetingKey, MeetingState
+from meetingpool.domain.outlook import Outlook
 from meetingpool.domain.past_meetings import MINUTE, PastMeeting
 from meetingpool.domain.placement import PlacementRequest
 from meetingpool.domain.pool import Pool
+from meetingpool.domain.rooms import Room
 from meetingpool.domain.servers import AdminState, Health, Server, ServerId
 
 # As the settings have it: 15 users, fading within 15 minutes.
 PRIOR = Expectation(users=15.0, fades_after=900.0)
-# Seconds between two looks of the leading poller at what is upcoming, and between two plans of a gateway.
-LOOKS_AHEAD_EVERY = 30.0
+# Seconds between two rounds of the leading poller, and between two plans of a gateway.
+TOLD_EVERY = 30.0
 PLANS_EVERY = 1.0
 # A Monday: what the trace's beginning is taken for.
 _BEGINNING = datetime(2024, 1, 1, tzinfo=UTC)
@@ -61,16 +64,16 @@ class Production:
     def __init__(self, servers: int, rng: Random) -> None:
         self.pool = Pool(rng)
         self.pool.replace_servers(map(_server, range(servers)))
-        self.foresight = Foresight(PRIOR)
+        self._leader = _Leader()
         self._carried: dict[int, _Carried] = {}
         self._joined: dict[ServerId, float] = {}
-        self._looked_ahead = self._planned = float("-inf")
+        self._told = self._planned = float("-inf")
 
     def place(self, now: float, meeting: int, key: MeetingKey) -> int:
-        self._look_ahead(now)
+        self._hear(now)
         self._plan(now)
-        expected = self.foresight.expected(key, Hints())
-        server = self.pool.choose(PlacementRequest(users=expected.users), avoid=()).server
+        expected = self._expected(key)
+        server = self.pool.choose(PlacementRequest(key=key, users=expected.users), avoid=()).server
         self.pool.set_load(server.id, server.load + expected.users * server.load_multiplier)
         placed = Meeting(
             key=key,
@@ -80,7 +83,6 @@ class Production:
             expected_users=expected.users,
         )
         self.pool.put_meeting(placed, key.meeting_id)
-        self.foresight.began(key, _moment(now).timestamp())
         self._carried[meeting] = _Carried(meeting=placed, since=now, expected=expected)
         return int(server.id)
 
@@ -89,7 +91,7 @@ class Production:
         self._joined[placed.server_id] = self._joined.get(placed.server_id, 0.0) + self.pool.note_join(placed)
 
     def polled(self, now: float, changed: Mapping[int, int], ended: Sequence[int]) -> None:
-        self._look_ahead(now)
+        self._hear(now)
         for meeting in ended:
             self._end(self._carried.pop(meeting), now)
         for meeting, people in changed.items():
@@ -98,6 +100,12 @@ class Production:
             self.pool.promise(server_id, -load)
         self._joined.clear()
         self._set_loads(now)
+
+    def _expected(self, key: MeetingKey) -> Expectation:
+        """By what the room's meetings were like as the leader wrote it down, else by what is typical as it told."""
+        own = self._leader.written.get(key)
+        typical = self.pool.outlook.typical_users(key.tenant)
+        return Hints().apply(own or PRIOR.of(PRIOR.users if typical is None else typical), is_of_room=own is not None)
 
     def _set_loads(self, now: float) -> None:
         loads = dict.fromkeys(self.pool.servers, 0.0)
@@ -108,21 +116,55 @@ class Production:
                 self.pool.set_load(server_id, load)
 
     def _end(self, carried: _Carried, now: float) -> None:
-        self.foresight.ended(carried.over(now))
+        self._leader.over.append(carried.over(now))
         self.pool.forget_meeting(carried.meeting.key, carried.meeting.generation, carried.meeting.key.meeting_id)
 
-    def _look_ahead(self, now: float) -> None:
-        """What the leading poller saw when it last looked."""
-        looked = now // LOOKS_AHEAD_EVERY * LOOKS_AHEAD_EVERY
-        if looked > self._looked_ahead:
-            self._looked_ahead = looked
-            self.pool.kept.expect(self.foresight.upcoming(_moment(looked).timestamp(), self.pool.meetings.keys()))
-            self._planned = float("-inf")
+    def _hear(self, now: float) -> None:
+        """What the leading poller told last. Nothing that matters to it has happened since then."""
+        told = now // TOLD_EVERY * TOLD_EVERY
+        if told > self._told:
+            self._told = self._planned = told
+            running = {carried.meeting.key: _moment(carried.since) for carried in self._carried.values()}
+            self.pool.foresee(self._leader.tell(_moment(told).timestamp(), running))
 
     def _plan(self, now: float) -> None:
-        if now - self._planned >= PLANS_EVERY and (self.pool.kept.upcoming or self.pool.kept):
+        if now - self._planned >= PLANS_EVERY and self.pool.kept.upcoming:
             self._planned = now
             self.pool.plan()
+
+
+class _Leader:
+    """The poller that leads: what it does in each of its rounds, with `written` for the table of rooms, and `over` for that of
+    meetings that nobody has learnt from."""
+
+    def __init__(self) -> None:
+        self.over: list[PastMeeting] = []
+        self.written: dict[MeetingKey, Expectation] = {}
+        self._foresight = Foresight(PRIOR)
+        self._rooms: dict[MeetingKey, Room] = {}
+        self._running: dict[MeetingKey, datetime] = {}
+
+    def tell(self, now: float, running: dict[MeetingKey, datetime]) -> Outlook:
+        """Learns from what is over, and tells what is upcoming at `now`."""
+        foresight, used = self._foresight, {meeting.key for meeting in self.over}
+        put_away = [(key, self._rooms[key]) for key in sorted(used - foresight.rooms.known.keys()) if key in self._rooms]
+        foresight.remember(put_away, now)
+        self._follow(running)
+        for key in sorted(used):
+            self._rooms[key], self.written[key] = foresight.of_room(key)
+        upcoming = foresight.upcoming(now, running)
+        foresight.forget_idle(now)
+        return Outlook(upcoming=tuple(upcoming), typical=foresight.rooms.typical_users(), knows_rooms=bool(self._rooms))
+
+    def _follow(self, running: dict[MeetingKey, datetime]) -> None:
+        for meeting in self.over:
+            if self._running.get(meeting.key) != meeting.began_at:
+                self._foresight.began(meeting.key, meeting.began_at.timestamp())
+            self._foresight.ended(meeting)
+        for key, began_at in running.items():
+            if self._running.get(key) != began_at:
+                self._foresight.began(key, began_at.timestamp())
+        self._running, self.over = running, []
 
 
 def _moment(at: float) -> datetime:

@@ -3,7 +3,12 @@
 import json
 from datetime import UTC, datetime, timedelta
 
+from meetingpool.database.creates import Reservation, Said, Wish, reserve
 from meetingpool.database.engine import Database
+from meetingpool.domain.meetings import MeetingKey
+from meetingpool.domain.placement import Candidate, Choice, Obstacle, PlacementRequest, PoolSize, Standing, TagRequest
+from meetingpool.domain.reasons import Cause, Move, Source, reason_of
+from meetingpool.domain.servers import Server, ServerId
 from simulator.faults import Faults
 from simulator.fleet import Fleet
 from tests.integration.admin.conftest import CommandLine, Listed, Placed
@@ -135,3 +140,101 @@ async def test_a_meeting_that_is_over_is_in_the_history(
     await meetingpool("servers", "panic", "a", "--yes")
     (over,) = await listed("meetings", "history")
     assert (over["id"], over["server"], over["peak_people"]) == ("lecture", "a", 2)
+
+
+async def explain(database: Database, tenant: str = "default") -> None:
+    """Places `lecture` on server a; b was full, and c refused it."""
+    a, b, c = (Server(id=ServerId(name), url="", secret="", handicap=12.5, max_users=200) for name in "abc")
+    looked_at = (Candidate(b, 20.0, 100.0, Obstacle.USERS), Candidate(a, 44.5, 0.0, Standing(False, False, 1)))
+    tags = TagRequest.parse("gpu!", frozenset({"gpu", "school"}))
+    request = PlacementRequest(users=80, tags=tags, regions=("eu", "us"))
+    left, size = Move(c.id, Cause.REFUSED), PoolSize(open_servers=3, servers=5)
+    reason = reason_of(Choice(a, 99.0, looked_at=looked_at, looked=3), request, Source.ROOM, size, left)
+    wanted = Reservation(server_id=a.id, ceiling=float("inf"), expected=80.0, reason=reason)
+    await reserve(database, Wish(key=MeetingKey(tenant, "lecture"), wanted=wanted, said=Said()))
+
+
+async def test_show_says_why_a_meeting_is_where_it_is(meetingpool: CommandLine, pool: Fleet, database: Database) -> None:
+    await explain(database)
+    # Nobody asks the server.
+    await pool.set_faults(pool.servers[0], Faults(refuse=True))
+
+    first, *lines = (await meetingpool("meetings", "show", "lecture", "--why")).stdout.splitlines()
+
+    assert first.startswith("Meeting lecture of default was placed on a at 20")
+    assert [line.rstrip() for line in lines] == [
+        "Moved there because c refused the create",
+        "80 people expected, by the room's own meetings",
+        "Tags asked for: gpu (required)",
+        "The tenant may use servers with these tags: gpu, school",
+        "Regions, the nearest first: eu, us",
+        "3 of 5 servers took new meetings, 3 of these were compared, the least loaded first (2 are shown)",
+        "",
+        "SERVER  CARRIED  KEPT  HANDICAP  COMPARED  REMARK",
+        "a            32     0      12.5      44.5  chosen, in region us",
+        "b           7.5   100      12.5       120  full with this meeting: its max_users is 200",
+    ]
+
+
+async def test_why_is_an_object_for_programs_and_a_row_for_each_candidate(
+    meetingpool: CommandLine, listed: Listed, pool: Fleet, database: Database
+) -> None:
+    await explain(database)
+
+    shown = await listed("meetings", "show", "lecture", "--why")
+    table = (await meetingpool("meetings", "show", "lecture", "--why", "--format", "csv")).stdout
+
+    assert list(shown) == ["id", "tenant", "server", "placed_at", "over", "why"]
+    assert {name: value for name, value in shown["why"].items() if name != "candidates"} == {
+        "expected_users": 80,
+        "source": "room",
+        "tags": ["gpu"],
+        "tags_required": True,
+        "tenant_tags": ["gpu", "school"],
+        "regions": ["eu", "us"],
+        "moved_from": "c",
+        "moved_because": "refused",
+        "servers": 5,
+        "open_servers": 3,
+        "looked_at": 3,
+    }
+    a = {"carried": 32, "kept": 0, "handicap": 12.5, "compared": 44.5, "remark": "in region us"}
+    assert shown["why"]["candidates"][0] == {"server": "a", "chosen": True, **a}
+    assert table.splitlines() == [
+        "server,chosen,carried,kept,handicap,compared,remark",
+        "a,True,32.0,0.0,12.5,44.5,in region us",
+        "b,False,7.5,100.0,12.5,120.0,full with this meeting: its max_users is 200",
+    ]
+
+
+async def test_why_is_told_of_a_meeting_that_is_over(meetingpool: CommandLine, pool: Fleet, database: Database) -> None:
+    await explain(database)
+    await database.statement("DELETE FROM meetings")
+
+    told = (await meetingpool("meetings", "show", "lecture", "--why")).stdout
+
+    assert told.startswith("Meeting lecture of default does not run; the last time, at 20")
+    assert "80 people expected" in told
+
+
+async def test_why_of_a_tenants_meeting_is_told_by_its_name(meetingpool: CommandLine, pool: Fleet, database: Database) -> None:
+    await add_tenants(database, "school")
+    await explain(database, "id-of-school")
+    await database.statement("DELETE FROM meetings")
+    for arguments in ((), ("--tenant", "school"), ("--tenant", "id-of-school")):
+        told = await meetingpool("meetings", "show", "lecture", "--why", *arguments)
+        assert told.stdout.startswith("Meeting lecture of school does not run")
+    await meetingpool("meetings", "show", "lecture", "--why", "--tenant", "default", exit_code=1)
+
+
+async def test_why_of_a_meeting_of_which_nothing_was_kept_says_so(meetingpool: CommandLine, placed: Placed) -> None:
+    await placed("lecture", "a")
+    told = (await meetingpool("meetings", "show", "lecture", "--why")).stdout
+    assert told.splitlines()[1:] == ["Nothing is known of the reason: it was placed before reasons were kept"]
+
+
+async def test_why_of_a_meeting_that_never_was_is_refused(meetingpool: CommandLine) -> None:
+    told = await meetingpool("meetings", "show", "nothing", "--why", exit_code=1)
+    assert told.stderr == (
+        "No meeting found with id: nothing, nor one that is over; `meetingpool meetings list` and `history` show them\n"
+    )

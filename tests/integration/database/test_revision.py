@@ -8,7 +8,7 @@ from sqlalchemy import Connection, make_url
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from meetingpool.database.engine import Database
-from meetingpool.database.management_tables import metadata
+from meetingpool.database.foresight_tables import metadata
 from meetingpool.database.revision import current_revision, known_revisions, needed_revision
 
 

@@ -213,3 +213,81 @@ async def test_a_poll_of_a_server_that_was_removed_is_ignored(pool: RunningPool)
 async def _age_attempts(pool: RunningPool) -> None:
     async with pool.database.transaction() as connection:
         await connection.execute("UPDATE meetings SET attempted_at = attempted_at - interval '2 minutes'")
+
+
+async def _expect(pool: RunningPool, *, users: float, holds_for: float, age: float) -> None:
+    """All meetings are so old, and so many people are expected in them for so long."""
+    async with pool.database.transaction() as connection:
+        await connection.execute(
+            "UPDATE meetings SET expected_users = $1, expected_for = $2, created_at = now() - make_interval(secs => $3)",
+            users,
+            holds_for,
+            age,
+        )
+
+
+def _listed(pool: RunningPool, age: float, *, users: int, voices: int = 0, videos: int = 0) -> dict[ServerId, Poll]:
+    """A poll of the server of `class`, which is so old."""
+    (holder,) = pool.holders("class")
+    meeting = ReportedMeeting(
+        meeting_id="class", internal_id="one", created_ms=None, users=users, videos=videos, voices=voices, is_breakout=False
+    )
+    name = ServerId(holder.name)
+    return {name: Poll(server_id=name, began=pool.clock.monotonic(), meetings=(meeting,), ages=(age,))}
+
+
+@pytest.mark.parametrize(
+    ("age", "users", "load"),
+    [
+        (0, 0, 200),
+        (0, 250, 250),
+        (590, 30, 200),
+        (600 + 450, 30, 100),
+        (600 + 450, 130, 130),
+        (600 + 901, 30, 30),
+        (90_000, 3, 3),
+    ],
+)
+async def test_a_meeting_counts_for_whoever_is_there_or_still_expected(
+    pool: RunningPool, front_end: FrontEnd, age: float, users: int, load: float
+) -> None:
+    await front_end.create("class")
+    await _expect(pool, users=200, holds_for=600, age=age)
+    polls = _listed(pool, age, users=users)
+    await pool.record(polls)
+    assert (await pool.servers())[next(iter(polls))].load == pytest.approx(load, abs=1)
+
+
+@pytest.mark.parametrize(("age", "load"), [(0, 200), (300, 200), (600 + 450, 100)])
+async def test_a_reservation_that_is_not_listed_yet_counts_for_what_is_expected_by_now(
+    pool: RunningPool, front_end: FrontEnd, age: float, load: float
+) -> None:
+    await front_end.create("class")
+    (holder,) = pool.holders("class")
+    await _expect(pool, users=200, holds_for=600, age=age)
+    name = ServerId(holder.name)
+    await pool.record({name: Poll(server_id=name, began=pool.clock.monotonic(), meetings=())})
+    assert (await pool.servers())[holder.name].load == pytest.approx(load, abs=1)
+
+
+async def test_a_meeting_of_an_older_process_fades_from_its_beginning(pool: RunningPool, front_end: FrontEnd) -> None:
+    """It writes no seconds for which all are expected."""
+    await front_end.create("class")
+    await _expect(pool, users=15, holds_for=0, age=450)
+    polls = _listed(pool, 450, users=0)
+    await pool.record(polls)
+    assert (await pool.servers())[next(iter(polls))].load == pytest.approx(7.5, abs=0.2)
+
+
+async def test_voices_and_videos_count_as_the_settings_say(database_url: str) -> None:
+    async with running_pool(database_url, load_per_user=0.5, load_per_voice=0.25, load_per_video=2.0) as pool:
+        front_end = await pool.front_end()
+        await front_end.create("class")
+        await _expect(pool, users=100, holds_for=600, age=0)
+        loads = []
+        for users in (20, 200):
+            polls = _listed(pool, 0, users=users, voices=10, videos=5)
+            await pool.record(polls)
+            loads.append((await pool.servers())[next(iter(polls))].load)
+    # Streams come on top of the people, of those who are only expected too.
+    assert loads == pytest.approx([100 + 5 + 20, 200 + 5 + 20], abs=0.5)

@@ -25,7 +25,8 @@ def test_hint_is_a_number_of_people(said: str, understood: float) -> None:
 
 
 @pytest.mark.parametrize(
-    "said", ["", " ", "0", "000000", "-5", "+5", "1.5", "1e3", "many", "٣٠", "³", "30 people", "1_000", "NaN", "inf", "0x10", "30\0"]
+    "said",
+    ["", " ", "0", "000000", "-5", "+5", "1.5", "1e3", "many", "٣٠", "³", "30 people", "1_000", "NaN", "inf", "0x10", "30\0"],
 )
 def test_what_is_no_number_of_people_says_nothing(said: str) -> None:
     given = {"meta_bbb-meeting-size-hint": said, "maxParticipants": said, "duration": said}

@@ -1,4 +1,4 @@
-"""Where room is kept for what is upcoming, and for whom it is: large meetings are laid out, smaller ones leave them their room."""
+"""Where room is kept for what is upcoming, and for whom: large meetings are laid out, smaller ones leave them their room."""
 
 from dataclasses import replace
 
@@ -49,7 +49,7 @@ def meeting(key: MeetingKey, server_id: ServerId) -> Meeting:
 
 
 def kept_on(pool: Pool, server_id: ServerId, users: float = 0.0) -> float:
-    return pool.kept.larger_than(users, None, server_id)
+    return pool.kept.beside(users)(server_id)
 
 
 def test_small_meetings_leave_room_and_the_lecture_gets_it() -> None:
@@ -139,7 +139,10 @@ def test_room_is_kept_in_the_region_of_the_last_meeting() -> None:
 
 def test_room_is_kept_on_servers_that_are_large_enough() -> None:
     pool = pool_of(
-        server(A, max_users=50), server(B, load=20, max_users=300), server(C, load=30, max_users=300), upcoming=(due(last_on="c"),)
+        server(A, max_users=50),
+        server(B, load=20, max_users=300),
+        server(C, load=30, max_users=300),
+        upcoming=(due(last_on="c"),),
     )
 
     assert [kept_on(pool, each) for each in (A, B, C)] == [0, 100, 0]
@@ -185,4 +188,4 @@ def test_new_kept_room_is_empty() -> None:
     kept.began(LECTURE)
 
     assert not kept
-    assert kept.larger_than(0, None, A) == 0
+    assert kept.beside(0)(A) == 0

@@ -75,11 +75,19 @@ def test_a_hundred_thousand_people_are_expected_again() -> None:
     assert expected_after(*[past(100_000)] * 8).users == pytest.approx(100_000, rel=0.3)
 
 
-def test_rooms_whose_sizes_jump_make_nobody_expect_more_than_ever_came() -> None:
-    """What one tenant's rooms do with sizes says how sure others' are, but must not blow them up."""
-    wild = [past(size, key=MeetingKey("wild", f"room-{number % 5}")) for number in range(400) for size in (1, 2000)]
+@pytest.mark.parametrize("sizes", [(1, 2000), (1, 5), (300, 500)])
+@pytest.mark.parametrize("rooms", [1, 400])
+def test_one_tenants_jumping_rooms_do_not_make_nonsense_of_anothers(sizes: tuple[int, int], rooms: int) -> None:
+    wild = [past(size, key=MeetingKey("wild", f"room-{number % rooms}")) for number in range(1000) for size in sizes]
 
-    assert expected_after(*wild, past(100)).users < 200
+    assert 100 < expected_after(*[past(200)] * 8, *wild).users < 400
+
+
+def test_rooms_of_very_different_sizes_make_nobody_expect_many_more_than_ever_came() -> None:
+    others = [past(size, key=MeetingKey("wild", f"{size}-{number}")) for number in range(200) for size in (1, 100_000)]
+    jumping = [past(size, key=MeetingKey("wild", "jumping")) for _ in range(500) for size in (1, 1000)]
+
+    assert expected_after(*others, *jumping, past(100)).users < 200
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,9 @@ def test_a_line_is_a_meeting() -> None:
 
 
 def test_empty_lines_and_what_else_a_line_says_are_passed_over() -> None:
-    assert list(parse_trace(["\n", '{"room": "a", "start": 1, "end": 2, "people": [], "more": {}}', " \n"])) == [traced("a", 1, 2)]
+    assert list(parse_trace(["\n", '{"room": "a", "start": 1, "end": 2, "people": [], "more": {}}', " \n"])) == [
+        traced("a", 1, 2)
+    ]
 
 
 def test_what_was_written_is_read_again() -> None:
@@ -57,8 +59,14 @@ def test_a_room_is_of_a_tenant() -> None:
         ('{"room": "a", "start": 1, "end": 2, "people": [[1]]}', "has somebody who is not [join, leave]"),
         ('{"room": "a", "start": 1, "end": 2, "people": [[1, null]]}', "has a leave that is no number of seconds"),
         ('{"room": "a", "start": 1, "end": 2, "people": [[2, 1]]}', "has somebody who leaves before joining"),
-        ('{"room": "a", "start": 10, "end": 20, "people": [[8, 12]]}', "has somebody who is there before it begins or after it ends"),
-        ('{"room": "a", "start": 10, "end": 20, "people": [[12, 22]]}', "has somebody who is there before it begins or after it ends"),
+        (
+            '{"room": "a", "start": 10, "end": 20, "people": [[8, 12]]}',
+            "has somebody who is there before it begins or after it ends",
+        ),
+        (
+            '{"room": "a", "start": 10, "end": 20, "people": [[12, 22]]}',
+            "has somebody who is there before it begins or after it ends",
+        ),
         ('{"room": "a", "start": 4, "end": 6, "people": []}', "begins before the line above it: sort the lines by start"),
     ],
 )
@@ -81,7 +89,10 @@ def test_a_line_is_read_when_it_is_asked_for() -> None:
 
 @pytest.mark.parametrize(
     ("content", "sentence"),
-    [(b"\n", "holds no meeting: `meetingpool simulate generate` makes up a trace"), (b"\xff\xfe", "is no trace: it is not UTF-8")],
+    [
+        (b"\n", "holds no meeting: `meetingpool simulate generate` makes up a trace"),
+        (b"\xff\xfe", "is no trace: it is not UTF-8"),
+    ],
 )
 def test_a_file_without_meetings_is_refused(tmp_path: Path, content: bytes, sentence: str) -> None:
     (file := tmp_path / "trace").write_bytes(content)
