@@ -1,4 +1,7 @@
-"""`python -m benchmarks [poll|calls|recordings|unpacking|dashboard|choices|placement] [--quick] [--json FILE]`: tables and figures."""
+"""Prints tables and keeps figures.
+
+`python -m benchmarks [poll|calls|recordings|unpacking|dashboard|choices|placement] [--quick] [--json FILE]`
+"""
 
 import argparse
 import asyncio

@@ -82,7 +82,7 @@ class Foreseeing:
         return len(over)
 
     async def _restored(self) -> Foresight:
-        """What was learnt so far. Only the leader writes it, so it need not be read under the fence, which nobody can renew then."""
+        """What was learnt so far. Only the leader writes it, so it is read without the fence, under which no lease is renewed."""
         foresight = Foresight(self._prior)
         async with self._database.transaction() as connection:
             now = await database_time(connection)

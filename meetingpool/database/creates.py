@@ -51,8 +51,9 @@ _RESERVE = f"""
     fit AS MATERIALIZED (SELECT id FROM held WHERE {room_for_one("$10")}),
     reserved AS (
         INSERT INTO meetings
-            (tenant, meeting_id, host_id, server_id, state, expected_users, expected_for, open_attempts, voice_bridge, parameters)
-        SELECT $1, $2, $3, id, 'reserving', $5::float8, $11::float8, 1, $7, $8::jsonb FROM fit
+            (tenant, meeting_id, host_id, server_id, state, expected_users, expected_for, expected_besides, open_attempts,
+            voice_bridge, parameters)
+        SELECT $1, $2, $3, id, 'reserving', $5::float8, $11::float8, $13::boolean, 1, $7, $8::jsonb FROM fit
         ON CONFLICT DO NOTHING
         RETURNING {MEETING_COLUMNS}, attempted_at
     ),
@@ -86,8 +87,8 @@ _MOVE = """
     moved AS (
         UPDATE meetings SET
             server_id = fit.id, generation = nextval('meeting_generations'), state = 'reserving', internal_id = NULL,
-            users = 0, joining = 0, expected_users = $5::float8, expected_for = $9::float8, open_attempts = 1, attempted_at =
-            now(), created_at = now(), curve = '{{0}}', over_since = NULL
+            users = 0, joining = 0, expected_users = $5::float8, expected_for = $9::float8, expected_besides = $11::boolean,
+            open_attempts = 1, attempted_at = now(), created_at = now(), curve = '{{0}}', over_since = NULL
         FROM fit
         WHERE {key} AND generation = $3 AND {guard}
         RETURNING {columns}, attempted_at, host_id
@@ -117,7 +118,7 @@ def _move(guard: str) -> str:
 
 _SERVER_IS_DEAD = "EXISTS (SELECT FROM servers s WHERE s.id = meetings.server_id AND s.health = 'dead')"
 _MOVE_REFUSED = _move("state = 'reserving' AND open_attempts = 1")
-_MOVE_GONE = _move(f"attempted_at = $11 AND ($12::boolean OR {_SERVER_IS_DEAD})")
+_MOVE_GONE = _move(f"attempted_at = $12 AND ($13::boolean OR {_SERVER_IS_DEAD})")
 
 # What a confirmation writes, whatever else it does; `told` is the internal id.
 CONFIRMED = """
@@ -177,14 +178,15 @@ class Said:
 class Reservation:
     """What is wanted of a server: up to which load it is still the right one, and how many users are expected.
 
-    `expected_for`: for how many seconds all of them; `max_meetings`: how many meetings it may carry with this one; None: as many
-    as it likes; `reason`: why it was chosen, as it is kept.
+    `expected_for`: for how many seconds all of them; `expected_besides`: besides those who are there; `max_meetings`: how many
+    meetings it may carry with this one; None: as many as it likes; `reason`: why it was chosen, as it is kept.
     """
 
     server_id: ServerId
     ceiling: float
     expected: float
     expected_for: float = 0.0
+    expected_besides: bool = False
     max_meetings: int | None = None
     reason: Mapping[str, Any] = field(default_factory=dict)
 
@@ -286,6 +288,7 @@ async def _reserve(run: Statement, wish: Wish) -> Attempt | None:
         wanted.max_meetings,
         wanted.expected_for,
         wanted.reason,
+        wanted.expected_besides,
     )
     return None if row is None else replace(placed(row), parameters=said.parameters)
 
@@ -367,6 +370,7 @@ def _move_arguments(wanted: Reservation, attempt: Attempt, said: Said) -> tuple[
         wanted.max_meetings,
         wanted.expected_for,
         wanted.reason,
+        wanted.expected_besides,
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from meetingpool.database.engine import Connection, Database, Record, affected
 from meetingpool.database.notifications import notify
+from meetingpool.database.past_meetings import GONE_WITH_TENANT
 from meetingpool.domain.load import Expectation
 from meetingpool.domain.meetings import DEFAULT_TENANT, MeetingKey
 from meetingpool.domain.outlook import Outlook
@@ -75,12 +76,18 @@ _FIND = """
     SELECT tenant, meeting_id, rooms.users, rooms.holds_for
     FROM unnest($1::text[], $2::text[]) AS given (tenant, meeting_id) JOIN rooms USING (tenant, meeting_id)
 """
+# What the leader is learning at this moment is left to the next purge, so that nobody waits in a circle.
 _PURGE = f"""
     DELETE FROM rooms WHERE (tenant, meeting_id) IN (
         SELECT tenant, meeting_id FROM rooms
         WHERE updated_at < now() - make_interval(days => $1)
             OR (tenant <> '{DEFAULT_TENANT}' AND NOT EXISTS (SELECT FROM tenants WHERE tenants.id = rooms.tenant))
-        LIMIT $2
+        LIMIT $2 FOR UPDATE SKIP LOCKED
+    )
+"""
+_DELETE_OF_TENANT = """
+    DELETE FROM rooms WHERE (tenant, meeting_id) IN (
+        SELECT tenant, meeting_id FROM rooms WHERE tenant = $1 LIMIT $2 FOR UPDATE SKIP LOCKED
     )
 """
 
@@ -116,7 +123,9 @@ async def rooms_used_lately(database: Database, days: int, *, piece: int = PIECE
 
 async def rooms_of(connection: Connection, keys: Collection[MeetingKey]) -> list[tuple[MeetingKey, Room]]:
     """Those of the rooms that had a meeting before."""
-    return [_room(row) for row in await connection.fetch(_ROOMS_OF, [key.tenant for key in keys], [key.meeting_id for key in keys])]
+    return [
+        _room(row) for row in await connection.fetch(_ROOMS_OF, [key.tenant for key in keys], [key.meeting_id for key in keys])
+    ]
 
 
 async def running_meetings(connection: Connection) -> dict[MeetingKey, datetime]:
@@ -175,6 +184,11 @@ async def find_rooms(database: Database, keys: Collection[MeetingKey]) -> dict[M
 
 async def find_room(database: Database, key: MeetingKey) -> Known:
     return (await find_rooms(database, [key]))[key]
+
+
+async def delete_rooms_of(connection: Connection, tenant_id: str) -> None:
+    """Drops the rooms of a tenant that is removed, up to a number; the next purge drops the rest."""
+    await connection.execute(_DELETE_OF_TENANT, tenant_id, GONE_WITH_TENANT)
 
 
 async def purge_rooms(connection: Connection, days: int, limit: int) -> int:

@@ -4,7 +4,7 @@ Ages are compared as durations, `now()` of the database against seconds that the
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 from meetingpool.database.engine import Connection, Record
@@ -129,7 +129,7 @@ _WRITE = """
 """
 
 _EXPECTED = """
-    SELECT server_id, host_id, expected_users, expected_for FROM meetings
+    SELECT server_id, host_id, expected_users, expected_for, expected_besides FROM meetings
     WHERE server_id = ANY($1::text[]) AND created_at > now() - make_interval(secs => $2)
 """
 
@@ -300,7 +300,12 @@ async def expected_on(
     """What is expected of young meetings, by server and host id; `younger_than`: in seconds, beside those in which it fades."""
     found: dict[ServerId, dict[str, Expectation]] = {}
     for row in await connection.fetch(_EXPECTED, list(servers), younger_than + prior.fades_after):
-        expectation = replace(prior, users=row["expected_users"], holds_for=row["expected_for"])
+        expectation = Expectation(
+            users=row["expected_users"],
+            fades_after=prior.fades_after,
+            holds_for=row["expected_for"],
+            besides=row["expected_besides"],
+        )
         found.setdefault(ServerId(row["server_id"]), {})[row["host_id"]] = expectation
     return found
 

@@ -51,7 +51,8 @@ _RESERVE_ALL = f"""
         SELECT given.*, open.id FROM (
             SELECT * FROM jsonb_to_recordset($1::jsonb) AS _ (
                 tenant text, meeting_id text, host_id text, server_id text, expected float8, ceiling float8, voice_bridge text,
-                parameters jsonb, callbacks jsonb, max_meetings int, expected_for float8, reason jsonb
+                parameters jsonb, callbacks jsonb, max_meetings int, expected_for float8,
+                expected_besides boolean, reason jsonb
             ) ORDER BY tenant, meeting_id
         ) AS given CROSS JOIN LATERAL (
             SELECT id FROM servers WHERE id = given.server_id AND {OPEN_TO_NEW} AND (ceiling IS NULL OR load <= ceiling)
@@ -64,8 +65,10 @@ _RESERVE_ALL = f"""
     fit AS MATERIALIZED (SELECT * FROM held WHERE {room_for_one("max_meetings")}),
     reserved AS (
         INSERT INTO meetings
-            (tenant, meeting_id, host_id, server_id, state, expected_users, expected_for, open_attempts, voice_bridge, parameters)
-        SELECT tenant, meeting_id, host_id, id, 'reserving', expected, expected_for, 1, voice_bridge, parameters FROM fit
+            (tenant, meeting_id, host_id, server_id, state, expected_users, expected_for, expected_besides, open_attempts,
+            voice_bridge, parameters)
+        SELECT tenant, meeting_id, host_id, id, 'reserving', expected, expected_for, expected_besides, 1, voice_bridge, parameters
+        FROM fit
         ON CONFLICT DO NOTHING
         RETURNING {MEETING_COLUMNS}, attempted_at
     ),
@@ -160,5 +163,6 @@ def _given(wish: Wish) -> dict[str, object]:
         "callbacks": callbacks_of(wish.said),
         "max_meetings": wish.wanted.max_meetings,
         "expected_for": wish.wanted.expected_for,
+        "expected_besides": wish.wanted.expected_besides,
         "reason": wish.wanted.reason,
     }

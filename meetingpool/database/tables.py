@@ -93,9 +93,10 @@ meetings = Table(
     Column("state", Text, nullable=False),
     Column("internal_id", Text),
     Column("users", Integer, nullable=False, server_default="0"),
-    # The users that the placement counted on, and for how many seconds on all of them.
+    # The users that the placement counted on, for how many seconds on all of them, and whether besides those who are there.
     Column("expected_users", Double, nullable=False),
     Column("expected_for", Double, nullable=False, server_default="0"),
+    Column("expected_besides", Boolean, nullable=False, server_default="false"),
     # Creates under way that may yet reach the server. A reservation moves to another server only when there is no other.
     Column("open_attempts", Integer, nullable=False, server_default="0"),
     Column("attempted_at", DateTime(timezone=True), nullable=False, server_default=func.now()),

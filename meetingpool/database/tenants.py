@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from meetingpool.database.engine import Connection, Record, Taken, affected, assignments
+from meetingpool.database.foresight import delete_rooms_of
 from meetingpool.database.hooks import delete_hooks_of
 from meetingpool.database.notifications import notify
 from meetingpool.database.past_meetings import delete_past_meetings_of
@@ -99,6 +100,7 @@ async def update_tenant(connection: Connection, tenant_id: str, changes: Mapping
 async def delete_tenant(connection: Connection, tenant_id: str) -> None:
     await delete_hooks_of(connection, tenant_id)
     await delete_past_meetings_of(connection, tenant_id)
+    await delete_rooms_of(connection, tenant_id)
     await connection.execute("DELETE FROM tenants WHERE id = $1", tenant_id)
     await notify(connection, "tenants", [tenant_id])
 

@@ -39,9 +39,11 @@ class Hints:
 
         All are expected no longer than the meeting lasts.
         """
-        users = expectation.users if is_of_room or self.expects is None else self.expects
+        is_hinted = self.expects is not None and not is_of_room
+        users = self.expects if is_hinted and self.expects else expectation.users
         return replace(
             expectation,
+            besides=expectation.besides and not is_hinted,
             users=users if self.at_most is None else min(users, self.at_most),
             holds_for=expectation.holds_for if self.lasts is None else min(expectation.holds_for, self.lasts),
         )
@@ -86,11 +88,6 @@ class Foresight:
         """A room that is known, and what is expected of its next meeting. Raises KeyError."""
         room, expected = self.rooms.known[key], self.rooms.expected(key)
         return room, expected or self.prior
-
-    def expected(self, key: MeetingKey, hints: Hints) -> Expectation:
-        """What the next meeting of a room will be like: by its history, else by hints, else by what is typical."""
-        own = self.rooms.expected(key)
-        return hints.apply(own or self.rooms.typical(key.tenant), is_of_room=own is not None)
 
     def began(self, key: MeetingKey, at: float) -> None:
         self.timetable.began(key, at)

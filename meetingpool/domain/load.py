@@ -9,11 +9,16 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """How large a meeting is expected to become: `users` for the first `holds_for` seconds, then fading over `fades_after`."""
+    """How large a meeting is expected to become: `users` for the first `holds_for` seconds, then fading over `fades_after`.
+
+    `besides`: so many are expected besides those who are there. That is so where the number is that of any meeting: of whom came
+    first it cannot be told whether they are among these.
+    """
 
     users: float
     fades_after: float
     holds_for: float = 0.0
+    besides: bool = False
 
     def at_age(self, age: float) -> float:
         """Users still expected `age` seconds after the meeting was created."""
@@ -43,7 +48,8 @@ class Weights:
 
 def meeting_load(users: int, age: float, expectation: Expectation) -> float:
     """The load of a meeting of `users` people, created `age` seconds ago; streams come on top of it."""
-    return max(float(users), expectation.at_age(age))
+    expected = expectation.at_age(age)
+    return users + expected if expectation.besides else max(float(users), expected)
 
 
 def age_of(created_ms: int | None, now: float, longest: float) -> float:

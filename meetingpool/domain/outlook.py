@@ -1,8 +1,9 @@
 """What the leading poller foresees, as gateways know it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from meetingpool.domain.load import Expectation
 from meetingpool.domain.rooms import ALL
 from meetingpool.domain.timetable import Upcoming
 
@@ -22,6 +23,7 @@ class Outlook:
     knows_rooms: bool = False
     age: float = 0.0
 
-    def typical_users(self, tenant: str) -> float | None:
-        """None as long as nothing is known."""
-        return self.typical.get(tenant, self.typical.get(ALL))
+    def typical_of(self, tenant: str, prior: Expectation) -> Expectation:
+        """What is expected of a tenant's meeting whose room is not known; the `prior` as long as nothing is known of any."""
+        users = self.typical.get(tenant, self.typical.get(ALL))
+        return prior if users is None else replace(prior, users=users, besides=True)

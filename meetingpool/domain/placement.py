@@ -166,15 +166,14 @@ def choose_server(
             continue
         is_avoided, carried = server.id in avoid, meetings.get(server.id, 0)
         standing = Obstacle.AVOIDED if is_avoided else standing_of(server, load - server.handicap, carried, request)
-        candidate = Candidate(server, load, beside, standing)
         if len(looked_at) < _SHOWN:
-            looked_at.append(candidate)
+            looked_at.append(Candidate(server, load, beside, standing))
         if isinstance(standing, Obstacle):
             continue
-        rank = (standing, candidate.compared)
+        rank = (standing, load + beside)
         if rank < best_rank:
             next_load = best_rank[1] if standing == best_rank[0] else inf
-            best, best_rank = candidate, rank
+            best, best_rank = Candidate(server, load, beside, standing), rank
         elif standing == best_rank[0]:
             next_load = min(next_load, rank[1])
     if best is None:
@@ -200,26 +199,24 @@ def standing_of(server: Server, load: float, meetings: int, request: PlacementRe
     lacks_tag = not request.tags.accepts(server)
     if lacks_tag and (request.tags.required or not request.tags.accepts_instead(server)):
         return Obstacle.TAGS
+    # A choice may have to look at all servers: what does not apply is not reckoned.
     carried = load / server.load_multiplier
-    if _exceeds(carried + request.needs, server.max_users):
+    if server.max_users is not None and carried + request.needs > server.max_users:
         return Obstacle.USERS
-    if _exceeds(meetings + 1, server.max_meetings):
+    if server.max_meetings is not None and meetings >= server.max_meetings:
         return Obstacle.MEETINGS
-    users = carried + request.users
     is_beyond = (
-        _exceeds(users, server.soft_users) or _exceeds(users, server.max_users) or _exceeds(meetings + 1, server.soft_meetings)
+        (server.soft_users is not None and carried + request.users > server.soft_users)
+        or (server.max_users is not None and carried + request.users > server.max_users)
+        or (server.soft_meetings is not None and meetings >= server.soft_meetings)
     )
-    return Standing(lacks_tag, is_beyond, _distance(server.region, request.regions))
+    return Standing(lacks_tag, is_beyond, _distance(server.region, request.regions) if request.regions else 0)
 
 
 def _least_ceiling(next_load: float, beside: float) -> float:
     """What the chosen server may carry while the next best is not better; it is compared by that and what is `beside` it."""
     # A sum of loads, and its difference again, may differ from the load by what floats cannot hold.
     return next_load - beside + 1e-6 if beside else next_load
-
-
-def _exceeds(number: float, limit: int | None) -> bool:
-    return limit is not None and number > limit
 
 
 def _distance(region: str | None, regions: tuple[str, ...]) -> int:

@@ -24,7 +24,7 @@ FULL = 0.9
 # Seconds that a meeting takes to fill at the least and at the most, whatever its room's history says.
 FILLS_WITHIN = (300.0, 1800.0)
 # What many meetings have in common is that of the last few hundred or thousand.
-_TYPICAL_FADING, _SPREAD_FADING = 0.995, 0.999
+_TYPICAL_FADING, _SPREAD_FADING = 0.995, 0.98
 # For so many meetings counts what was assumed before any was seen.
 _ASSUMED_MEETINGS, _ASSUMED_SPREADS = 20.0, 5.0
 # The variance of the logarithms of sizes, between rooms and between two meetings of one, before anything is known.
@@ -153,10 +153,6 @@ class Rooms:
         # Nobody is expected any more when a meeting of the room is usually over.
         fills = min(most, max(least, room.fills / room.weight), room.lasts / room.weight)
         return replace(self.prior, users=exp(log_users + variance / 2), holds_for=fills)
-
-    def typical(self, tenant: str) -> Expectation:
-        """What a meeting of a room will be like that had none yet."""
-        return self.prior.of(self._first_users_of(tenant).mean)
 
     def typical_users(self) -> dict[str, float]:
         """The people in first meetings, by tenant, and for all of them under ALL; nothing as long as there were none."""

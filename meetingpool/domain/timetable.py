@@ -17,8 +17,8 @@ DAY = 86_400.0
 WEEK = 7 * DAY
 # Room is kept for a meeting from so many seconds before it is due, and for so long after it should have begun.
 LEAD, LATE = 600.0, 900.0
-# Begins of a room that lie so near to each other are expected again as one.
-_SAME = LEAD + LATE
+# Begins of a room that lie so near to each other are expected again as one: there is no end of rooms that begin each minute.
+SAME = 300.0
 # What came true long ago counts less.
 _FADING = 0.998
 # Before anything is known, three of five come true; what is true of all of one period is worth four observations of one size.
@@ -87,7 +87,7 @@ class Timetable:
     def expect_again(self, key: MeetingKey, began_at: float, now: float) -> None:
         """After each period, unless that is over `now`."""
         before = self._expected_from.get(key)
-        if before is not None and abs(began_at - before) < _SAME:
+        if before is not None and abs(began_at - before) < SAME:
             return
         self._expected_from[key] = began_at
         for period in (WEEK, DAY):

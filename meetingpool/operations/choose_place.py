@@ -93,6 +93,7 @@ def _wanted(choice: Choice, expected: Expectation, reason: dict[str, Any], *, is
         ceiling=choice.limit if is_last else choice.ceiling,
         expected=expected.users,
         expected_for=expected.holds_for,
+        expected_besides=expected.besides,
         max_meetings=choice.server.max_meetings,
         reason=reason,
     )

@@ -39,8 +39,7 @@ class Expectations:
         own = await self._of_room(key)
         if own is not None:
             return hints.apply(own, is_of_room=True), Source.ROOM
-        typical = self._pool.outlook.typical_users(key.tenant)
-        usual = self.prior if typical is None else self.prior.of(typical)
+        usual = self._pool.outlook.typical_of(key.tenant, self.prior)
         return hints.apply(usual, is_of_room=False), Source.TYPICAL if hints.expects is None else Source.HINT
 
     async def _of_room(self, key: MeetingKey) -> Expectation | None:

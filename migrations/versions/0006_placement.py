@@ -23,8 +23,9 @@ def upgrade() -> None:
     op.add_column("tenants", sa.Column("region", sa.Text))
     # How many people there were at the end of each minute of the meeting; NULL: as many as before.
     op.add_column("meetings", sa.Column("curve", postgresql.ARRAY(sa.Integer), nullable=False, server_default="{0}"))
-    # Seconds for which all of the expected users are expected, before they fade.
+    # Seconds for which all of the expected users are expected, before they fade; and whether besides those who are there.
     op.add_column("meetings", sa.Column("expected_for", sa.Double, nullable=False, server_default="0"))
+    op.add_column("meetings", sa.Column("expected_besides", sa.Boolean, nullable=False, server_default="false"))
     # Since when it is taken to be over: ended, or no longer listed. NULL: it goes on.
     op.add_column("meetings", sa.Column("over_since", _TIME))
     # The candidates of the choice with their figures.

@@ -54,7 +54,7 @@ def test_expectations_are_numbers_of_people_and_not_much_more_than_ever_came(his
     most = max([PRIOR.users, *(meeting.peak for meeting in history)])
 
     for key in KEYS:
-        expected = foresight.expected(key, Hints())
+        expected = Hints().apply(foresight.rooms.expected(key) or PRIOR, is_of_room=True)
         assert isfinite(expected.users)
         assert 0 <= expected.users <= 1.7 * most
         assert 0 <= expected.holds_for <= FILLS_WITHIN[1]

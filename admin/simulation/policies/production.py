@@ -104,8 +104,7 @@ class Production:
     def _expected(self, key: MeetingKey) -> Expectation:
         """By what the room's meetings were like as the leader wrote it down, else by what is typical as it told."""
         own = self._leader.written.get(key)
-        typical = self.pool.outlook.typical_users(key.tenant)
-        return Hints().apply(own or PRIOR.of(PRIOR.users if typical is None else typical), is_of_room=own is not None)
+        return Hints().apply(own or self.pool.outlook.typical_of(key.tenant, PRIOR), is_of_room=own is not None)
 
     def _set_loads(self, now: float) -> None:
         loads = dict.fromkeys(self.pool.servers, 0.0)

@@ -151,8 +151,7 @@ async def test_two_gateways_keep_the_same_room(pool: RunningPool, front_end: Fro
         known = each.gateway.view.pool
         await until(lambda: sorted(server.load for server in known.servers.values()) == [0.0, 1.0, 2.0])  # noqa: B023
     await learnt_lecture(pool, front_end, there, ago=WEEK - 2 * MINUTE)
-    for number in range(8):
-        await (front_end, there)[number % 2].create(f"small-{number}")
+    await asyncio.gather(*((front_end, there)[number % 2].create(f"small-{number}") for number in range(8)))
 
     assert sorted(len(server.meetings) for server in pool.fleet.servers) == [0, 4, 4]
     await there.create("lecture")

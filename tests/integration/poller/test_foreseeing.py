@@ -11,6 +11,7 @@ from meetingpool.clock import SystemClock
 from meetingpool.database.engine import Connection, Database, DatabaseUnavailable
 from meetingpool.database.foresight import purge_rooms, rooms_used_lately
 from meetingpool.database.leases import StaleEpoch, acquire_lease, fence
+from meetingpool.database.tenants import delete_tenant
 from meetingpool.domain.meetings import DEFAULT_TENANT, MeetingKey
 from poller.foreseeing import Foreseeing
 from poller.leadership import Leadership
@@ -276,7 +277,7 @@ async def test_gateways_are_told(pool: RunningPool, front_end: FrontEnd) -> None
 
     assert set(known.kept.upcoming) == {MeetingKey(DEFAULT_TENANT, "lecture")}
     assert known.outlook.knows_rooms
-    assert known.outlook.typical_users("anybody") is not None
+    assert known.outlook.typical_of("anybody", PRIOR) != PRIOR
 
 
 async def test_more_meetings_than_are_learnt_from_at_once_are_all_learnt_from(
@@ -350,6 +351,30 @@ async def test_rooms_without_meetings_for_long_and_those_of_removed_tenants_are_
         ("default", "kept"),
         ("id-of-school", "kept"),
     ]
+
+
+async def test_the_rooms_of_a_tenant_go_with_it(database: Database) -> None:
+    await add_tenants(database, "school")
+    for tenant in ("default", "id-of-school"):
+        await add_past_meeting(database, "lecture", tenant=tenant)
+    await foreseeing(database).round()
+    async with database.transaction() as connection:
+        await delete_tenant(connection, "id-of-school")
+
+    assert await fetch(database, "SELECT tenant FROM rooms") == [("default",)]
+
+
+async def test_a_room_that_is_being_learnt_about_is_left_to_the_next_purge(database: Database) -> None:
+    for name in ("a", "b"):
+        await add_past_meeting(database, name)
+    await foreseeing(database).round()
+    await execute(database, "UPDATE rooms SET updated_at = now() - interval '61 days'")
+    async with database.transaction() as learning, asyncio.timeout(PATIENCE):
+        await learning.execute("UPDATE rooms SET updated_at = now() WHERE meeting_id = 'a'")
+        async with database.transaction() as connection:
+            assert await purge_rooms(connection, days=60, limit=10) == 1
+
+    assert await fetch(database, "SELECT meeting_id FROM rooms") == [("a",)]
 
 
 async def test_a_database_that_is_away_is_said_so(database: Database) -> None:

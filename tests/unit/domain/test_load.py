@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from meetingpool.domain.load import Expectation, Weights, age_of, meeting_load
@@ -15,6 +17,11 @@ def test_expectation_fades_with_age_and_never_leaves_its_bounds(age: float, user
 @pytest.mark.parametrize("fades_after", [0, -1])
 def test_expectation_that_fades_at_once_is_none(fades_after: float) -> None:
     assert Expectation(users=15, fades_after=fades_after).at_age(0) == 0
+
+
+@pytest.mark.parametrize(("users", "age", "load"), [(0, 0, 15), (3, 0, 18), (40, 0, 55), (3, 450, 10.5), (40, 900, 40)])
+def test_people_come_on_top_of_those_who_are_expected_besides(users: int, age: float, load: float) -> None:
+    assert meeting_load(users, age, replace(FIFTEEN, besides=True)) == pytest.approx(load)
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -180,3 +181,29 @@ def test_ceiling_ignores_servers_that_may_not_have_the_meeting() -> None:
     servers = [server("a", 1), server("b", 5), server("tagged", 2, "gpu"), server("cordoned", 3, admin_state=AdminState.CORDONED)]
 
     assert choose(servers).ceiling == 5
+
+
+LECTURE = PlacementRequest(users=350, at_least=15)
+
+
+def limited(name: str, load: float, most: int = 300) -> Server:
+    return replace(server(name, load), max_users=most)
+
+
+def test_what_is_foreseen_turns_no_meeting_away() -> None:
+    assert choose([limited("a", 100), limited("b", 40)], LECTURE).server.id == "b"
+
+
+def test_server_with_room_for_all_who_are_foreseen_comes_first() -> None:
+    assert choose([limited("a", 10), limited("large", 90, most=500)], LECTURE).server.id == "large"
+
+
+def test_full_server_stays_full_for_what_is_foreseen() -> None:
+    with pytest.raises(NoServerAvailable):
+        choose([limited("a", 286)], LECTURE)
+
+
+def test_meeting_without_room_for_all_holds_up_to_the_hard_limit() -> None:
+    choice = choose([limited("a", 100)], LECTURE)
+
+    assert (choice.ceiling, choice.limit) == (285, 285)
