@@ -60,6 +60,10 @@ class Foreseeing:
             except DatabaseUnavailable:
                 self._foresight = None
                 log.warning("nothing_foreseen")
+            except Exception:
+                # Servers are polled and meetings placed without foresight too: that must not end with it.
+                self._foresight = None
+                log.exception("foresight_broke")
             await asyncio.sleep(self._every)
 
     async def round(self) -> int:

@@ -102,6 +102,20 @@ async def test_a_leader_that_lost_the_database_in_the_middle_goes_on(database: D
     assert await weight(database) == 1
 
 
+async def test_foresight_that_breaks_goes_on_when_it_can(database: Database) -> None:
+    await add_past_meeting(database, "lecture")
+    async with renamed(database, "upcoming_meetings"):
+        running = asyncio.create_task(foreseeing(database, every=0.01).run())
+        await asyncio.sleep(0.1)
+        assert not running.done()
+    async with asyncio.timeout(PATIENCE):
+        while await weight(database) == 0:
+            await asyncio.sleep(0.02)
+    running.cancel()
+
+    assert await weight(database) == 1
+
+
 async def test_an_overtaken_leader_learns_and_tells_nothing(database: Database) -> None:
     await add_past_meeting(database, "lecture")
 
