@@ -15,6 +15,7 @@ from typer.testing import CliRunner, Result
 from admin.app import app
 
 IMAGES = Path(__file__).parents[3] / "docs" / "images"
+NUMBER = re.compile(r"\d+(?:\.\d+)?")
 
 
 def simulate(*arguments: str | Path, exit_code: int = 0) -> Result:
@@ -127,9 +128,6 @@ def test_a_bad_line_is_refused_and_no_decisions_are_left(trace: Path, tmp_path: 
 )
 def test_wrong_usage_ends_with_exit_code_2(arguments: list[str]) -> None:
     simulate(*arguments, exit_code=2)
-
-
-NUMBER = re.compile(r"\d+(?:\.\d+)?")
 
 
 def test_the_picture_in_the_docs_is_what_the_command_draws() -> None:
