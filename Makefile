@@ -17,7 +17,7 @@ run: setup
 	@exec $(BIN)/meetingpool demo
 
 test: setup
-	$(BIN)/python -m pytest -n 4
+	$(BIN)/python -m pytest -n logical --maxprocesses 4
 
 check: setup
 	$(BIN)/ruff check .
@@ -28,7 +28,7 @@ check: setup
 
 # Every call of every import and change goes wrong once. What it does is in docs/testing.md.
 faults: setup
-	TEST_EFFORT=100 $(BIN)/python -m pytest -n 4 tests/faults/test_import_faults.py tests/faults/test_change_faults.py tests/faults/test_spool_races.py
+	TEST_EFFORT=100 $(BIN)/python -m pytest -n logical --maxprocesses 4 tests/faults/test_import_faults.py tests/faults/test_change_faults.py tests/faults/test_spool_races.py
 
 # REQUESTS: how many in all. What it does is in docs/testing.md.
 REQUESTS ?= 100000

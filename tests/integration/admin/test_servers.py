@@ -230,6 +230,15 @@ async def test_removed_server_is_gone(meetingpool: CommandLine, listed: Listed, 
     assert [server["id"] for server in await listed("servers", "list")] == ["b"]
 
 
+async def until_cordoned(database: Database, name: str) -> None:
+    async with asyncio.timeout(10):
+        while True:
+            async with database.transaction() as connection:
+                if await connection.fetchval("SELECT admin_state FROM servers WHERE id = $1", name) == "cordoned":
+                    return
+            await asyncio.sleep(0.02)
+
+
 async def test_cordon_waits_until_the_server_is_empty(
     meetingpool: CommandLine, placed: Placed, pool: Fleet, database: Database
 ) -> None:
@@ -238,8 +247,9 @@ async def test_cordon_waits_until_the_server_is_empty(
     late = await meetingpool("servers", "cordon", "a", "--wait", "--timeout", "0.2", exit_code=1)
     assert late.stderr.startswith("Meetings still run after 0.2 s: ")
 
+    await meetingpool("servers", "enable", "a")
     waiting = asyncio.create_task(meetingpool("servers", "cordon", "a", "--wait"))
-    await asyncio.sleep(0.5)
+    await until_cordoned(database, "a")
     async with database.transaction() as connection:
         await update_server(connection, ServerId("a"), {"admin_state": "disabled"})
     assert "Server a is empty\n" in (await waiting).stdout
@@ -251,7 +261,7 @@ async def test_cordon_that_somebody_takes_back_is_waited_for_no_longer(
     await placed("lecture", "a")
 
     waiting = asyncio.create_task(meetingpool("servers", "cordon", "a", "--wait", exit_code=1))
-    await asyncio.sleep(0.5)
+    await until_cordoned(database, "a")
     async with database.transaction() as connection:
         await update_server(connection, ServerId("a"), {"admin_state": "enabled"})
     assert (await waiting).stderr.startswith("Somebody enabled server a ")
